@@ -1,0 +1,44 @@
+/* json: small helpers on jansson, and the printer that keeps numbers as short as they came. */
+#ifndef SIDECAR_JSON_H
+#define SIDECAR_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/common.h"
+#include "common/err.h"
+
+/* Parses len bytes: duplicate keys refused, NUL in strings allowed, nothing may follow the value.
+ * On error NULL, and err says what is wrong where: "line 3, column 17: ...". Numbers that do not
+ * fit (integers over 64 bit, reals over a double) and lone surrogates are errors. */
+json_t *json_parse(const char *text, size_t len, struct err *err) MUST_CHECK;
+
+/* Members of an object; NULL / fallback when absent or of another type. Borrowed. */
+const char *json_get_string(const json_t *object, const char *key);
+int64_t json_get_int(const json_t *object, const char *key, int64_t fallback);
+bool json_get_bool(const json_t *object, const char *key, bool fallback);
+json_t *json_get_object(const json_t *object, const char *key);
+json_t *json_get_array(const json_t *object, const char *key);
+
+/* A growing byte buffer; zero-initialised is empty. After a failed append `failed` is set and
+ * stays set, so that a series of appends needs one check at its end. */
+struct json_buf {
+	char *data;
+	size_t len;
+	size_t cap;
+	bool failed;
+};
+
+void json_buf_append(struct json_buf *b, const char *data, size_t len);
+void json_buf_free(struct json_buf *b);
+
+/* Compact text of a value. Unlike json_dumps, each real is printed with the fewest digits that
+ * read back as the same double (0.1 stays 0.1); strings may hold NUL. Appends to *out. */
+void json_print(struct json_buf *out, const json_t *value);
+/* The same as a new NUL-terminated string; caller frees. NULL: no memory. */
+char *json_to_text(const json_t *value, size_t *len);
+/* Appends text as the inside of a JSON string: escaped, without the quotes. */
+void json_print_escaped(struct json_buf *out, const char *text, size_t len);
+
+#endif
