@@ -1,0 +1,60 @@
+/* backend: one app-server as the proxy sees it, and the pool of them.
+ *
+ * A backend connects, initializes, learns the model list, and keeps that up with backoff. It is
+ * usable when all three are done. */
+#ifndef SIDECAR_PROXY_CODEX_BACKEND_H
+#define SIDECAR_PROXY_CODEX_BACKEND_H
+
+#include <jansson.h>
+#include <libwebsockets.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "common/common.h"
+#include "common/err.h"
+#include "proxy/failure.h"
+
+struct backend;
+struct backend_pool;
+
+/* Codex answers -32001 beyond about 128 unanswered calls a process. */
+#define BACKEND_CALLS_MAX 100
+
+struct backend_pool_handlers {
+	/* Some backend became usable or unusable, or the model list changed. */
+	void (*on_change)(void *arg);
+};
+
+int backend_pool_new(struct backend_pool **out, struct lws_context *ctx, uv_loop_t *loop,
+		     const char *client_version, const struct backend_pool_handlers *handlers,
+		     void *arg, struct err *err) MUST_CHECK;
+/* Closes every connection; fn when nothing is left. Turns must have been ended before. */
+void backend_pool_close(struct backend_pool *pool, void (*fn)(void *arg), void *arg);
+
+/* The supervisor's word. up: connect now (again, if url or generation is new: the old connection
+ * is closed and its turns fail with FAILURE_BACKEND_LOST). down: close, do not retry until up.
+ * retain: forget backends whose id is not in ids. Without a supervisor, one up with id 0. */
+void backend_up(struct backend_pool *pool, int id, const char *url, int64_t generation);
+void backend_down(struct backend_pool *pool, int id, const char *reason, int64_t next_retry_ms);
+void backend_retain(struct backend_pool *pool, const int *ids, size_t count);
+/* No new turn is given to it from now on, until the next up. */
+void backend_drain(struct backend_pool *pool, int id);
+
+/* The usable, not draining backend with the fewest turns; NULL: none. */
+struct backend *backend_pick(struct backend_pool *pool);
+/* NULL unless that id is known. */
+struct backend *backend_find(struct backend_pool *pool, int id);
+bool backend_usable(const struct backend *b);
+int backend_id(const struct backend *b);
+int64_t backend_generation(const struct backend *b);
+unsigned backend_turns(const struct backend *b);       /* running now */
+unsigned backend_pool_usable(const struct backend_pool *pool);
+unsigned backend_pool_turns(const struct backend_pool *pool);
+/* Why none is usable, for /readyz: a static or pool-owned sentence. */
+const char *backend_pool_reason(const struct backend_pool *pool);
+
+/* The model list of the backend that answered last: array of app-server model objects (borrowed,
+ * valid until the next on_change), NULL before the first answer. */
+json_t *backend_pool_models(const struct backend_pool *pool);
+
+#endif

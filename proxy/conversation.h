@@ -1,0 +1,24 @@
+/* conversation: what a caller asks of the model, in words that no dialect owns. */
+#ifndef SIDECAR_PROXY_CONVERSATION_H
+#define SIDECAR_PROXY_CONVERSATION_H
+
+#include <jansson.h>
+
+#include "common/common.h"
+
+/* Filled by a dialect in proxy/api/, read by proxy/codex/. All members owned; NULL: not given. */
+struct conversation {
+	char *model;          /* resolved: never NULL when submitted */
+	char *effort;         /* reasoning effort */
+	char *summary;        /* reasoning summary: auto, concise, detailed, none */
+	char *verbosity;      /* low, medium, high */
+	char *service_tier;
+	json_t *items;         /* array of Responses items: the whole history, in order */
+	json_t *tools;         /* array of {name, description, parameters}: the caller's functions */
+	json_t *output_schema; /* JSON Schema of the answer */
+};
+
+struct conversation *conversation_new(void); /* NULL: no memory */
+void conversation_free(struct conversation *c);
+
+#endif

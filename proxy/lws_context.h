@@ -1,0 +1,23 @@
+/* lws_context: the one libwebsockets context of the process, on our own libuv loop.
+ *
+ * proxy/http and proxy/codex each make their own vhost in it. */
+#ifndef SIDECAR_PROXY_LWS_CONTEXT_H
+#define SIDECAR_PROXY_LWS_CONTEXT_H
+
+#include <libwebsockets.h>
+#include <uv.h>
+
+#include "common/common.h"
+#include "common/err.h"
+
+/* Longest time a peer may stall in the middle of a request body, or a WebSocket handshake of ours
+ * may take. */
+#define LWS_STALL_SECS 30
+
+int lws_context_open(struct lws_context **out, uv_loop_t *loop, struct err *err) MUST_CHECK;
+/* Closes every connection (their callbacks run) and drains the loop until nothing is alive, then
+ * frees the context. Call it from main after uv_run has returned, with every other handle closed
+ * or closing; never from a callback. */
+void lws_context_shutdown(struct lws_context *ctx, uv_loop_t *loop);
+
+#endif
