@@ -1,7 +1,8 @@
 /* event: what happens in a turn, in words that every layer shares.
  *
- * The order is: STARTED, then TEXT / REASONING / TOOL_CALL in the model's order, USAGE at any time
- * after the first of them, then exactly one FINISHED or FAILED, after which nothing comes. */
+ * The order is: ADMITTED, MODEL, STARTED, then TEXT / REASONING / TOOL_CALL in the model's order,
+ * USAGE at any time after the first of them, then exactly one FINISHED or FAILED, after which nothing
+ * comes. RESTARTED sets all of it back to the beginning; it comes only before the turn is committed. */
 #ifndef SIDECAR_PROXY_EVENT_H
 #define SIDECAR_PROXY_EVENT_H
 
@@ -11,6 +12,8 @@
 #include "proxy/failure.h"
 
 enum event_kind {
+	EVENT_ADMITTED,  /* out of the queue: a backend works on it (made by turn.c) */
+	EVENT_RESTARTED, /* begun again on another backend: what came before is void (turn.c) */
 	EVENT_STARTED,   /* the upstream works: the first sign of a model response */
 	EVENT_TEXT,      /* text */
 	EVENT_REASONING, /* text: a piece of the reasoning summary */

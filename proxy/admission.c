@@ -1,0 +1,88 @@
+/* admission: how many turns run at once, and who waits in which order. */
+#include "proxy/admission.h"
+
+#include <utlist.h>
+
+void
+admission_init(struct admission *a, unsigned max_running, unsigned max_waiting,
+	       void (*on_admitted)(struct admission_ticket *ticket))
+{
+	*a = (struct admission){
+		.max_running = max_running,
+		.max_waiting = max_waiting,
+		.on_admitted = on_admitted,
+	};
+}
+
+/* Not re-entered: a ticket that leaves from inside on_admitted is made up for by the loop that is
+ * already running. */
+static void
+pump(struct admission *a)
+{
+	if (a->pumping)
+		return;
+	a->pumping = true;
+	while (!a->closed && a->queue != NULL && a->running < a->max_running) {
+		struct admission_ticket *ticket = a->queue;
+
+		DL_DELETE(a->queue, ticket);
+		a->waiting--;
+		a->running++;
+		ticket->state = ADMISSION_RUNNING;
+		a->on_admitted(ticket);
+	}
+	a->pumping = false;
+}
+
+bool
+admission_enter(struct admission *a, struct admission_ticket *ticket)
+{
+	bool free_slot = !a->closed && a->running < a->max_running;
+
+	/* One that can start at once does not need a place to wait, so that a queue of length 0
+	 * works. */
+	if (a->waiting >= a->max_waiting && !(free_slot && a->queue == NULL))
+		return false;
+	DL_APPEND(a->queue, ticket);
+	ticket->state = ADMISSION_WAITING;
+	a->waiting++;
+	pump(a);
+	return true;
+}
+
+void
+admission_reenter(struct admission *a, struct admission_ticket *ticket)
+{
+	admission_leave(a, ticket);
+	DL_PREPEND(a->queue, ticket);
+	ticket->state = ADMISSION_WAITING;
+	a->waiting++;
+	pump(a);
+}
+
+void
+admission_leave(struct admission *a, struct admission_ticket *ticket)
+{
+	enum admission_state was = ticket->state;
+
+	ticket->state = ADMISSION_OUTSIDE;
+	switch (was) {
+	case ADMISSION_OUTSIDE:
+		return;
+	case ADMISSION_WAITING:
+		DL_DELETE(a->queue, ticket);
+		a->waiting--;
+		return;
+	case ADMISSION_RUNNING:
+		a->running--;
+		pump(a);
+		return;
+	}
+}
+
+void
+admission_set_closed(struct admission *a, bool closed)
+{
+	a->closed = closed;
+	pump(a);
+}

@@ -1,0 +1,40 @@
+/* admission: how many turns run at once, and who waits in which order. Pure. */
+#ifndef SIDECAR_PROXY_ADMISSION_H
+#define SIDECAR_PROXY_ADMISSION_H
+
+#include <stdbool.h>
+
+#include "common/common.h"
+
+enum admission_state { ADMISSION_OUTSIDE, ADMISSION_WAITING, ADMISSION_RUNNING };
+
+/* Embedded in whatever waits. Zero-initialised is outside. */
+struct admission_ticket {
+	enum admission_state state;
+	struct admission_ticket *prev, *next;
+};
+
+struct admission {
+	unsigned max_running;
+	unsigned max_waiting;
+	unsigned running;
+	unsigned waiting;
+	bool closed; /* nothing is admitted: no backend could take it */
+	bool pumping;
+	struct admission_ticket *queue;
+	/* The ticket has a slot now. May call anything here, for any ticket. */
+	void (*on_admitted)(struct admission_ticket *ticket);
+};
+
+void admission_init(struct admission *a, unsigned max_running, unsigned max_waiting,
+		    void (*on_admitted)(struct admission_ticket *ticket));
+/* Joins the end of the queue; on_admitted may be called from inside. false: the queue is full. */
+bool admission_enter(struct admission *a, struct admission_ticket *ticket) MUST_CHECK;
+/* A ticket that ran goes back to the head of the queue, past its limit if need be: it has waited
+ * its time already. */
+void admission_reenter(struct admission *a, struct admission_ticket *ticket);
+/* Gives the slot or the place in the queue back; nothing when outside. */
+void admission_leave(struct admission *a, struct admission_ticket *ticket);
+void admission_set_closed(struct admission *a, bool closed);
+
+#endif

@@ -1,0 +1,479 @@
+/* turn: one request's life: queue, slot, backend, deadlines, retry, cancel, and one way out. */
+#include "proxy/turn.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "common/log.h"
+#include "proxy/admission.h"
+
+/* A turn that was begun so often has met something that another try will not cure. */
+#define ATTEMPTS_MAX 8
+/* Pause before a try after the first, doubled each time: a backend that says "overloaded" must not
+ * be asked again in the same moment. */
+#define RETRY_PAUSE_MS 50
+
+enum turn_state {
+	TURN_NEW,     /* submitted; enters admission with the next turn of the loop */
+	TURN_WAITING, /* for a slot */
+	TURN_RUNNING, /* a thread works on it */
+	TURN_PAUSING, /* before the next try */
+	TURN_OVER,    /* only its timer's close callback is left */
+};
+
+struct turn {
+	struct turns *owner;
+	struct turn *prev, *next; /* owner->turns */
+	struct admission_ticket ticket;
+	enum turn_state state;
+	struct conversation *conversation;
+	struct thread *thread; /* while TURN_RUNNING */
+	int backend;
+	int64_t generation;
+	event_fn on_event;
+	void *arg;
+	/* One timer serves every deadline: events only note the time, and the timer, when it
+	 * fires early, is set again. So a delta costs no timer operation. */
+	uv_timer_t timer;
+	uint64_t queue_deadline;
+	uint64_t total_deadline;
+	uint64_t last_event;
+	bool model_resolved;
+	bool started;
+	bool committed;
+	unsigned attempts;
+};
+
+struct turns {
+	struct turns_config config;
+	struct admission admission;
+	struct turn *turns;
+	bool draining;
+	uv_timer_t drain_timer;
+	uint64_t drain_deadline;
+	void (*drain_done)(void *arg, unsigned left);
+	void *drain_arg;
+};
+
+static void on_timer(uv_timer_t *timer);
+static void on_admitted(struct admission_ticket *ticket);
+
+struct turns *
+turns_new(const struct turns_config *config)
+{
+	struct turns *ts = calloc(1, sizeof(*ts));
+
+	if (ts == NULL)
+		return NULL;
+	ts->config = *config;
+	admission_init(&ts->admission, config->max_running, config->max_waiting, on_admitted);
+	return ts;
+}
+
+void
+turns_free(struct turns *ts)
+{
+	if (ts == NULL)
+		return;
+	assert(ts->turns == NULL);
+	free(ts);
+}
+
+struct turns_stats
+turns_stats(const struct turns *ts)
+{
+	return (struct turns_stats){.running = ts->admission.running,
+				    .waiting = ts->admission.waiting};
+}
+
+static void
+stats_changed(struct turns *ts)
+{
+	if (ts->config.on_stats != NULL)
+		ts->config.on_stats(ts->config.arg);
+}
+
+void
+turns_pump(struct turns *ts)
+{
+	admission_set_closed(&ts->admission, backend_pool_usable(ts->config.pool) == 0);
+	stats_changed(ts);
+}
+
+static void
+drain_check(struct turns *ts)
+{
+	void (*done)(void *, unsigned) = ts->drain_done;
+
+	if (done == NULL || ts->turns != NULL)
+		return;
+	ts->drain_done = NULL;
+	uv_close((uv_handle_t *)&ts->drain_timer, NULL);
+	done(ts->drain_arg, 0);
+}
+
+static void
+on_turn_closed(uv_handle_t *handle)
+{
+	struct turn *t = handle->data;
+
+	free(t);
+}
+
+/* The one way out. What the caller hears must have been said before, or nothing is said. */
+static void
+turn_end(struct turn *t)
+{
+	struct turns *ts = t->owner;
+
+	assert(t->state != TURN_OVER);
+	t->state = TURN_OVER;
+	t->thread = NULL;
+	conversation_free(t->conversation);
+	t->conversation = NULL;
+	DL_DELETE(ts->turns, t);
+	uv_close((uv_handle_t *)&t->timer, on_turn_closed);
+	admission_leave(&ts->admission, &t->ticket);
+	stats_changed(ts);
+	drain_check(ts);
+}
+
+static void
+emit(struct turn *t, const struct event *event)
+{
+	t->on_event(t->arg, event);
+}
+
+static void
+fail(struct turn *t, const struct failure *failure)
+{
+	const struct event event = {.kind = EVENT_FAILED, .failure = failure};
+	event_fn on_event = t->on_event;
+	void *arg = t->arg;
+
+	/* Ended first: whatever the caller does in the event, this turn is out of its reach. */
+	turn_end(t);
+	on_event(arg, &event);
+}
+
+static void
+fail_with(struct turn *t, enum failure_kind kind, const char *message)
+{
+	struct failure failure;
+
+	failure_set(&failure, kind, "%s", message);
+	fail(t, &failure);
+}
+
+static uint64_t
+phase_deadline(const struct turn *t)
+{
+	const struct turns_config *config = &t->owner->config;
+
+	switch (t->state) {
+	case TURN_WAITING:
+		return t->queue_deadline;
+	case TURN_RUNNING:
+		return t->last_event + (t->started ? config->idle_timeout_ms
+						   : config->first_event_timeout_ms);
+	case TURN_NEW:
+	case TURN_PAUSING:
+	case TURN_OVER:
+		break;
+	}
+	return t->total_deadline;
+}
+
+static void
+arm(struct turn *t)
+{
+	uint64_t now = uv_now(t->owner->config.loop);
+	uint64_t deadline = phase_deadline(t);
+
+	if (t->total_deadline < deadline)
+		deadline = t->total_deadline;
+	uv_timer_start(&t->timer, on_timer, deadline > now ? deadline - now : 0, 0);
+}
+
+static void
+enter(struct turn *t)
+{
+	struct turns *ts = t->owner;
+
+	t->state = TURN_WAITING;
+	t->queue_deadline = uv_now(ts->config.loop) + ts->config.queue_timeout_ms;
+	arm(t);
+	if (!admission_enter(&ts->admission, &t->ticket)) {
+		fail_with(t, FAILURE_QUEUE_FULL, "Too many requests are waiting already.");
+		return;
+	}
+	stats_changed(ts);
+}
+
+static bool
+resolve_model(struct turn *t)
+{
+	struct turns *ts = t->owner;
+	struct event event = {.kind = EVENT_MODEL};
+	struct failure failure;
+
+	if (t->model_resolved)
+		return true;
+	switch (ts->config.resolve_model(ts->config.arg, t->conversation)) {
+	case MODEL_NOT_YET:
+		return true;
+	case MODEL_UNKNOWN:
+		failure_set(&failure, FAILURE_MODEL_NOT_FOUND,
+			    "The model '%.128s' does not exist or you do not have access to it.",
+			    t->conversation->model);
+		fail(t, &failure);
+		return false;
+	case MODEL_FOUND:
+		break;
+	}
+	t->model_resolved = true;
+	event.model = t->conversation->model;
+	emit(t, &event);
+	return t->state != TURN_OVER;
+}
+
+static void
+retry(struct turn *t, const struct failure *failure)
+{
+	const struct event event = {.kind = EVENT_RESTARTED};
+	unsigned doublings = t->attempts < 6 ? t->attempts : 6;
+	uint64_t pause = failure->kind == FAILURE_BACKEND_LOST && t->attempts == 1
+				 ? 0
+				 : (uint64_t)RETRY_PAUSE_MS << doublings;
+
+	log_info("turn %s begins again (attempt %u) after: %s", turn_thread_id(t), t->attempts + 1,
+		 failure->message);
+	t->thread = NULL;
+	t->started = false;
+	t->state = TURN_PAUSING;
+	admission_leave(&t->owner->admission, &t->ticket);
+	uv_timer_start(&t->timer, on_timer, pause, 0);
+	emit(t, &event);
+}
+
+static bool
+may_retry(const struct turn *t, const struct failure *failure)
+{
+	if (t->committed || !failure->retryable || t->attempts >= ATTEMPTS_MAX)
+		return false;
+	/* What the provider said has been retried by codex itself already. */
+	return failure->class_ == FAILURE_SERVER || failure->class_ == FAILURE_BUSY;
+}
+
+static void
+report_outcome(struct turn *t, const struct failure *failure)
+{
+	const struct turns_config *config = &t->owner->config;
+
+	if (config->on_outcome != NULL)
+		config->on_outcome(config->arg, t->backend, t->generation, failure);
+}
+
+static void
+on_thread_event(void *arg, const struct event *event)
+{
+	struct turn *t = arg;
+	event_fn on_event = t->on_event;
+	void *on_event_arg = t->arg;
+
+	t->last_event = uv_now(t->owner->config.loop);
+	if (event->kind == EVENT_FAILED) {
+		report_outcome(t, event->failure);
+		if (may_retry(t, event->failure))
+			retry(t, event->failure);
+		else
+			fail(t, event->failure);
+		return;
+	}
+	if (event->kind == EVENT_FINISHED) {
+		report_outcome(t, NULL);
+		turn_end(t);
+	} else if (event->kind == EVENT_STARTED) {
+		t->started = true;
+	}
+	on_event(on_event_arg, event);
+}
+
+static void
+on_admitted(struct admission_ticket *ticket)
+{
+	struct turn *t = (struct turn *)((char *)ticket - offsetof(struct turn, ticket));
+	const struct event event = {.kind = EVENT_ADMITTED};
+	struct turns *ts = t->owner;
+	struct backend *b;
+
+	stats_changed(ts);
+	if (!resolve_model(t))
+		return;
+	if (!t->model_resolved) {
+		fail_with(t, FAILURE_NO_BACKEND, "The model list is not known yet.");
+		return;
+	}
+	b = backend_pick(ts->config.pool);
+	if (b == NULL) {
+		fail_with(t, FAILURE_NO_BACKEND, "No Codex app-server is available.");
+		return;
+	}
+	t->backend = backend_id(b);
+	t->generation = backend_generation(b);
+	t->attempts++;
+	t->state = TURN_RUNNING;
+	t->last_event = uv_now(ts->config.loop);
+	t->thread = thread_begin(b, &ts->config.thread, t->conversation, on_thread_event, t);
+	if (t->thread == NULL) {
+		fail_with(t, FAILURE_INTERNAL, "Out of memory.");
+		return;
+	}
+	arm(t);
+	emit(t, &event);
+}
+
+static void
+on_deadline(struct turn *t, uint64_t now)
+{
+	struct failure failure;
+
+	if (t->state == TURN_WAITING) {
+		bool up = backend_pool_usable(t->owner->config.pool) > 0;
+
+		fail_with(t, up ? FAILURE_QUEUE_TIMEOUT : FAILURE_NO_BACKEND,
+			  up ? "The request waited too long for a free slot."
+			     : "No Codex app-server became available in time.");
+		return;
+	}
+	if (t->thread != NULL)
+		thread_cancel(t->thread);
+	if (now >= t->total_deadline)
+		failure_set(&failure, FAILURE_TOTAL_TIMEOUT,
+			    "The request took longer than %llu ms.",
+			    (unsigned long long)t->owner->config.total_timeout_ms);
+	else if (t->started)
+		failure_set(&failure, FAILURE_UPSTREAM_TIMEOUT, "The model fell silent.");
+	else
+		failure_set(&failure, FAILURE_BACKEND_TIMEOUT,
+			    "The model gave no sign of life in time.");
+	if (t->state == TURN_RUNNING)
+		report_outcome(t, &failure);
+	fail(t, &failure);
+}
+
+static void
+on_timer(uv_timer_t *timer)
+{
+	struct turn *t = timer->data;
+	uint64_t now = uv_now(t->owner->config.loop);
+
+	if (t->state == TURN_NEW && t->owner->draining) {
+		fail_with(t, FAILURE_DRAINING, "The server is shutting down.");
+		return;
+	}
+	if (t->state == TURN_NEW) {
+		/* An unknown model is told at once, not after a wait in the queue. */
+		if (resolve_model(t))
+			enter(t);
+		return;
+	}
+	if (t->state == TURN_PAUSING) {
+		t->state = TURN_WAITING;
+		t->queue_deadline = now + t->owner->config.queue_timeout_ms;
+		arm(t);
+		admission_reenter(&t->owner->admission, &t->ticket);
+		return;
+	}
+	if (now >= t->total_deadline || now >= phase_deadline(t))
+		on_deadline(t, now);
+	else
+		arm(t);
+}
+
+struct turn *
+turn_submit(struct turns *ts, struct conversation *c, event_fn on_event, void *arg)
+{
+	struct turn *t = calloc(1, sizeof(*t));
+
+	if (t == NULL) {
+		conversation_free(c);
+		return NULL;
+	}
+	t->owner = ts;
+	t->state = TURN_NEW;
+	t->conversation = c;
+	t->on_event = on_event;
+	t->arg = arg;
+	t->backend = -1;
+	t->total_deadline = uv_now(ts->config.loop) + ts->config.total_timeout_ms;
+	(void)uv_timer_init(ts->config.loop, &t->timer); /* cannot fail */
+	t->timer.data = t;
+	DL_APPEND(ts->turns, t);
+	uv_timer_start(&t->timer, on_timer, 0, 0);
+	return t;
+}
+
+void
+turn_commit(struct turn *t)
+{
+	t->committed = true;
+}
+
+void
+turn_cancel(struct turn *t)
+{
+	if (t->thread != NULL)
+		thread_cancel(t->thread);
+	turn_end(t);
+}
+
+const char *
+turn_thread_id(const struct turn *t)
+{
+	return t->thread != NULL ? thread_id(t->thread) : "";
+}
+
+static void
+on_drain_deadline(uv_timer_t *timer)
+{
+	struct turns *ts = timer->data;
+	void (*done)(void *, unsigned) = ts->drain_done;
+	unsigned left = 0;
+
+	ts->drain_done = NULL;
+	uv_close((uv_handle_t *)&ts->drain_timer, NULL);
+	while (ts->turns != NULL) {
+		struct turn *t = ts->turns;
+
+		left++;
+		if (t->thread != NULL)
+			thread_cancel(t->thread);
+		fail_with(t, FAILURE_DRAINING, "The server is shutting down.");
+	}
+	done(ts->drain_arg, left);
+}
+
+void
+turns_drain(struct turns *ts, uint64_t deadline_ms, void (*done)(void *arg, unsigned left),
+	    void *arg)
+{
+	uint64_t deadline = uv_now(ts->config.loop) + deadline_ms;
+
+	if (ts->draining) {
+		if (ts->drain_done != NULL && deadline < ts->drain_deadline)
+			uv_timer_start(&ts->drain_timer, on_drain_deadline, deadline_ms, 0);
+		return;
+	}
+	ts->draining = true;
+	ts->drain_deadline = deadline;
+	ts->drain_done = done;
+	ts->drain_arg = arg;
+	(void)uv_timer_init(ts->config.loop, &ts->drain_timer); /* cannot fail */
+	ts->drain_timer.data = ts;
+	uv_timer_start(&ts->drain_timer, on_drain_deadline, deadline_ms, 0);
+	drain_check(ts);
+}
