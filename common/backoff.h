@@ -1,4 +1,5 @@
-/* backoff: exponential delay with equal jitter: half of the delay is fixed, half is random. Pure. */
+/* backoff: exponential delay with equal jitter: half of the delay is fixed, half is random. Pure.
+ */
 #ifndef SIDECAR_BACKOFF_H
 #define SIDECAR_BACKOFF_H
 

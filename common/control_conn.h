@@ -23,9 +23,9 @@ struct control_request;
 struct control_handlers {
 	/* method and params are valid during the call only; params NULL when absent. */
 	void (*on_request)(void *arg, struct control_conn *conn, struct control_request *req,
-			   const char *method, json_t *params);
+	                   const char *method, json_t *params);
 	void (*on_notification)(void *arg, struct control_conn *conn, const char *method,
-				json_t *params);
+	                        json_t *params);
 	/* Last call for this connection; conn is freed after it. Not called before
 	 * control_conn_open has returned. */
 	void (*on_closed)(void *arg, struct control_conn *conn);
@@ -37,12 +37,12 @@ typedef void (*control_answer_fn)(void *arg, json_t *result, int code, const cha
 
 /* Accepts the pending connection of a listening pipe. peer pid/uid/gid are read from the socket. */
 int control_conn_accept(struct control_conn **out, uv_stream_t *listener,
-			const struct control_handlers *handlers, void *arg) MUST_CHECK;
+                        const struct control_handlers *handlers, void *arg) MUST_CHECK;
 /* Connects to a socket path; on_connected (status 0 or negative errno) is called exactly once,
  * later. After a failure on_closed follows. */
 int control_conn_connect(struct control_conn **out, uv_loop_t *loop, const char *path,
-			 void (*on_connected)(void *arg, struct control_conn *conn, int status),
-			 const struct control_handlers *handlers, void *arg) MUST_CHECK;
+                         void (*on_connected)(void *arg, struct control_conn *conn, int status),
+                         const struct control_handlers *handlers, void *arg) MUST_CHECK;
 /* Idempotent. Pending calls are answered CONTROL_DISCONNECTED before on_closed. */
 void control_conn_close(struct control_conn *conn);
 /* Closes after what is queued has been written, or after deadline_ms. */
@@ -56,12 +56,12 @@ void control_conn_set_data(struct control_conn *conn, void *data);
 
 /* params: reference taken over (NULL: none). answer may be NULL: nobody waits. */
 void control_call(struct control_conn *conn, const char *method, json_t *params,
-		  uint64_t timeout_ms, control_answer_fn answer, void *arg);
+                  uint64_t timeout_ms, control_answer_fn answer, void *arg);
 void control_notify(struct control_conn *conn, const char *method, json_t *params);
 /* result: reference taken over. Free the request. */
 void control_reply(struct control_request *req, json_t *result);
-void control_reply_error(struct control_request *req, int code, const char *fmt, ...)
-	PRINTF_LIKE(3, 4);
+void
+control_reply_error(struct control_request *req, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The connection the request came by; NULL when it has gone. */
 struct control_conn *control_request_conn(const struct control_request *req);
 

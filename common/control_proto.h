@@ -30,8 +30,8 @@ enum control_kind { CONTROL_REQUEST, CONTROL_NOTIFICATION, CONTROL_RESULT, CONTR
 /* A parsed message; everything but id is borrowed from root. */
 struct control_msg {
 	enum control_kind kind;
-	json_t *root;        /* owned; release with control_msg_fini */
-	json_t *id;          /* string or integer; NULL for a notification; null in an error answer */
+	json_t *root; /* owned; release with control_msg_fini */
+	json_t *id;   /* string or integer; NULL for a notification; null in an error answer */
 	const char *method;  /* request, notification */
 	json_t *params;      /* object or NULL */
 	json_t *result;      /* result */
@@ -41,8 +41,8 @@ struct control_msg {
 
 /* 0, or the JSON-RPC error code (negative) to answer, with err filled. *out is usable for its id
  * (may be NULL) even on CONTROL_INVALID_REQUEST. Always call control_msg_fini after. */
-int control_parse(struct control_msg *out, const char *line, size_t len,
-		  struct err *err) MUST_CHECK;
+int
+control_parse(struct control_msg *out, const char *line, size_t len, struct err *err) MUST_CHECK;
 void control_msg_fini(struct control_msg *msg);
 
 /* Each returns one line with its newline, caller frees; NULL: no memory. References are not

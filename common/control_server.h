@@ -12,13 +12,14 @@ struct control_server;
  * nobody answers on is replaced; a live one is refused with -EADDRINUSE. Peers must be our own
  * uid, root, or in that group (their process's primary gid or supplementary groups); others are
  * closed at once. handlers get every accepted connection. */
-int control_server_new(struct control_server **out, uv_loop_t *loop, const char *path, gid_t gid,
-		       const struct control_handlers *handlers, void *arg,
-		       struct err *err) MUST_CHECK;
+int
+control_server_new(struct control_server **out, uv_loop_t *loop, const char *path, gid_t gid,
+                   const struct control_handlers *handlers, void *arg, struct err *err) MUST_CHECK;
 /* Calls fn for each open connection. */
-void control_server_each(struct control_server *s,
-			 void (*fn)(void *arg, struct control_conn *conn), void *arg);
-/* Idempotent. Removes the socket file, closes the listener and all connections; fn when all gone. */
+void control_server_each(struct control_server *s, void (*fn)(void *arg, struct control_conn *conn),
+                         void *arg);
+/* Idempotent. Removes the socket file, closes the listener and all connections; fn when all gone.
+ */
 void control_server_close(struct control_server *s, void (*fn)(void *arg), void *arg);
 
 #endif

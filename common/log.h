@@ -14,7 +14,8 @@ enum log_level {
 };
 
 enum log_format {
-	LOG_FORMAT_AUTO, /* journal under systemd (JOURNAL_STREAM), human on a terminal, else JSON */
+	LOG_FORMAT_AUTO, /* journal under systemd (JOURNAL_STREAM), human on a terminal, else JSON
+	                  */
 	LOG_FORMAT_JSON,
 	LOG_FORMAT_HUMAN,
 	LOG_FORMAT_JOURNAL,
@@ -43,6 +44,6 @@ void log_warning(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_info(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_debug(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_fields(enum log_level level, const struct log_field *fields, size_t count, const char *fmt,
-		...) PRINTF_LIKE(4, 5);
+                ...) PRINTF_LIKE(4, 5);
 
 #endif

@@ -104,10 +104,10 @@ typedef const char *(*settings_get_fn)(void *arg, const char *name);
 
 /* Fills *out from get (NULL: getenv). An empty value counts as unset. Every wrong value gets one
  * line on `complaints` ("NAME: what is wrong with it"; secrets are not shown), so that all are
- * seen at once. Returns the number of wrong values (then *out is empty), or -ENOMEM. Rules across settings
- * (a key is needed, TLS needs both files) are checked for the owners asked for. */
+ * seen at once. Returns the number of wrong values (then *out is empty), or -ENOMEM. Rules across
+ * settings (a key is needed, TLS needs both files) are checked for the owners asked for. */
 int settings_load(struct settings *out, unsigned owners, settings_get_fn get, void *arg,
-		  FILE *complaints) MUST_CHECK;
+                  FILE *complaints) MUST_CHECK;
 void settings_free(struct settings *s);
 /* The table as text for `--help`: name, default, help, one setting a line. */
 void settings_help(FILE *out, unsigned owners);

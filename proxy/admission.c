@@ -5,7 +5,7 @@
 
 void
 admission_init(struct admission *a, unsigned max_running, unsigned max_waiting,
-	       void (*on_admitted)(struct admission_ticket *ticket))
+               void (*on_admitted)(struct admission_ticket *ticket))
 {
 	*a = (struct admission){
 		.max_running = max_running,

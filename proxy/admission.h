@@ -27,7 +27,7 @@ struct admission {
 };
 
 void admission_init(struct admission *a, unsigned max_running, unsigned max_waiting,
-		    void (*on_admitted)(struct admission_ticket *ticket));
+                    void (*on_admitted)(struct admission_ticket *ticket));
 /* Joins the end of the queue; on_admitted may be called from inside. false: the queue is full. */
 bool admission_enter(struct admission *a, struct admission_ticket *ticket) MUST_CHECK;
 /* A ticket that ran goes back to the head of the queue, past its limit if need be: it has waited

@@ -8,13 +8,13 @@
 
 /* Filled by a dialect in proxy/api/, read by proxy/codex/. All members owned; NULL: not given. */
 struct conversation {
-	char *model;          /* resolved: never NULL when submitted */
-	char *effort;         /* reasoning effort */
-	char *summary;        /* reasoning summary: auto, concise, detailed, none */
-	char *verbosity;      /* low, medium, high */
+	char *model;     /* resolved: never NULL when submitted */
+	char *effort;    /* reasoning effort */
+	char *summary;   /* reasoning summary: auto, concise, detailed, none */
+	char *verbosity; /* low, medium, high */
 	char *service_tier;
-	json_t *items;         /* array of Responses items: the whole history, in order */
-	json_t *tools;         /* array of {name, description, parameters}: the caller's functions */
+	json_t *items; /* array of Responses items: the whole history, in order */
+	json_t *tools; /* array of {name, description, parameters}: the caller's functions */
 	json_t *output_schema; /* JSON Schema of the answer */
 };
 

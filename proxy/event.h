@@ -1,8 +1,9 @@
 /* event: what happens in a turn, in words that every layer shares.
  *
  * The order is: ADMITTED, MODEL, STARTED, then TEXT / REASONING / TOOL_CALL in the model's order,
- * USAGE at any time after the first of them, then exactly one FINISHED or FAILED, after which nothing
- * comes. RESTARTED sets all of it back to the beginning; it comes only before the turn is committed. */
+ * USAGE at any time after the first of them, then exactly one FINISHED or FAILED, after which
+ * nothing comes. RESTARTED sets all of it back to the beginning; it comes only before the turn is
+ * committed. */
 #ifndef SIDECAR_PROXY_EVENT_H
 #define SIDECAR_PROXY_EVENT_H
 
@@ -41,7 +42,8 @@ struct event {
 	enum event_kind kind;
 	union {
 		struct {
-			const char *escaped; /* inside of a JSON string: escaped, no quotes, no NUL */
+			const char
+				*escaped; /* inside of a JSON string: escaped, no quotes, no NUL */
 			size_t len;
 			unsigned item; /* 0, 1, ...: the message (or summary part) it belongs to */
 			enum message_phase phase;

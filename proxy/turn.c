@@ -11,7 +11,7 @@
 #include "proxy/admission.h"
 
 /* A turn that was begun so often has met something that another try will not cure. */
-#define ATTEMPTS_MAX 8
+#define ATTEMPTS_MAX   8
 /* Pause before a try after the first, doubled each time: a backend that says "overloaded" must not
  * be asked again in the same moment. */
 #define RETRY_PAUSE_MS 50
@@ -86,7 +86,7 @@ struct turns_stats
 turns_stats(const struct turns *ts)
 {
 	return (struct turns_stats){.running = ts->admission.running,
-				    .waiting = ts->admission.waiting};
+	                            .waiting = ts->admission.waiting};
 }
 
 static void
@@ -177,8 +177,8 @@ phase_deadline(const struct turn *t)
 	case TURN_WAITING:
 		return t->queue_deadline;
 	case TURN_RUNNING:
-		return t->last_event + (t->started ? config->idle_timeout_ms
-						   : config->first_event_timeout_ms);
+		return t->last_event +
+		       (t->started ? config->idle_timeout_ms : config->first_event_timeout_ms);
 	case TURN_NEW:
 	case TURN_PAUSING:
 	case TURN_OVER:
@@ -227,8 +227,8 @@ resolve_model(struct turn *t)
 		return true;
 	case MODEL_UNKNOWN:
 		failure_set(&failure, FAILURE_MODEL_NOT_FOUND,
-			    "The model '%.128s' does not exist or you do not have access to it.",
-			    t->conversation->model);
+		            "The model '%.128s' does not exist or you do not have access to it.",
+		            t->conversation->model);
 		fail(t, &failure);
 		return false;
 	case MODEL_FOUND:
@@ -246,11 +246,11 @@ retry(struct turn *t, const struct failure *failure)
 	const struct event event = {.kind = EVENT_RESTARTED};
 	unsigned doublings = t->attempts < 6 ? t->attempts : 6;
 	uint64_t pause = failure->kind == FAILURE_BACKEND_LOST && t->attempts == 1
-				 ? 0
-				 : (uint64_t)RETRY_PAUSE_MS << doublings;
+	                         ? 0
+	                         : (uint64_t)RETRY_PAUSE_MS << doublings;
 
 	log_info("turn %s begins again (attempt %u) after: %s", turn_thread_id(t), t->attempts + 1,
-		 failure->message);
+	         failure->message);
 	t->thread = NULL;
 	t->started = false;
 	t->state = TURN_PAUSING;
@@ -345,21 +345,21 @@ on_deadline(struct turn *t, uint64_t now)
 		bool up = backend_pool_usable(t->owner->config.pool) > 0;
 
 		fail_with(t, up ? FAILURE_QUEUE_TIMEOUT : FAILURE_NO_BACKEND,
-			  up ? "The request waited too long for a free slot."
-			     : "No Codex app-server became available in time.");
+		          up ? "The request waited too long for a free slot."
+		             : "No Codex app-server became available in time.");
 		return;
 	}
 	if (t->thread != NULL)
 		thread_cancel(t->thread);
 	if (now >= t->total_deadline)
 		failure_set(&failure, FAILURE_TOTAL_TIMEOUT,
-			    "The request took longer than %llu ms.",
-			    (unsigned long long)t->owner->config.total_timeout_ms);
+		            "The request took longer than %llu ms.",
+		            (unsigned long long)t->owner->config.total_timeout_ms);
 	else if (t->started)
 		failure_set(&failure, FAILURE_UPSTREAM_TIMEOUT, "The model fell silent.");
 	else
 		failure_set(&failure, FAILURE_BACKEND_TIMEOUT,
-			    "The model gave no sign of life in time.");
+		            "The model gave no sign of life in time.");
 	if (t->state == TURN_RUNNING)
 		report_outcome(t, &failure);
 	fail(t, &failure);
@@ -459,7 +459,7 @@ on_drain_deadline(uv_timer_t *timer)
 
 void
 turns_drain(struct turns *ts, uint64_t deadline_ms, void (*done)(void *arg, unsigned left),
-	    void *arg)
+            void *arg)
 {
 	uint64_t deadline = uv_now(ts->config.loop) + deadline_ms;
 

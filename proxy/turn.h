@@ -33,7 +33,7 @@ struct turns_config {
 	void (*on_stats)(void *arg);
 	/* A turn ended on a backend; failure NULL: well. */
 	void (*on_outcome)(void *arg, int backend, int64_t generation,
-			   const struct failure *failure);
+	                   const struct failure *failure);
 	void *arg;
 };
 
@@ -49,10 +49,10 @@ struct turns_stats turns_stats(const struct turns *ts);
 /* The backends changed: start who can start now. */
 void turns_pump(struct turns *ts);
 /* New turns are refused with FAILURE_DRAINING; done(left) is called once, when no turn is left or
- * the deadline is over, whichever is first; turns left then are failed with FAILURE_DRAINING. A second call
- * only moves the deadline nearer. */
+ * the deadline is over, whichever is first; turns left then are failed with FAILURE_DRAINING. A
+ * second call only moves the deadline nearer. */
 void turns_drain(struct turns *ts, uint64_t deadline_ms, void (*done)(void *arg, unsigned left),
-		 void *arg);
+                 void *arg);
 
 /* Takes the conversation over. Events come later, never from inside; after FINISHED or FAILED the
  * pointer is dead. NULL: no memory (the conversation is freed all the same). */

@@ -26,8 +26,8 @@ struct backend_pool_handlers {
 };
 
 int backend_pool_new(struct backend_pool **out, struct lws_context *ctx, uv_loop_t *loop,
-		     const char *client_version, const struct backend_pool_handlers *handlers,
-		     void *arg, struct err *err) MUST_CHECK;
+                     const char *client_version, const struct backend_pool_handlers *handlers,
+                     void *arg, struct err *err) MUST_CHECK;
 /* Closes every connection; fn when nothing is left. Turns must have been ended before. */
 void backend_pool_close(struct backend_pool *pool, void (*fn)(void *arg), void *arg);
 
@@ -47,7 +47,7 @@ struct backend *backend_find(struct backend_pool *pool, int id);
 bool backend_usable(const struct backend *b);
 int backend_id(const struct backend *b);
 int64_t backend_generation(const struct backend *b);
-unsigned backend_turns(const struct backend *b);       /* running now */
+unsigned backend_turns(const struct backend *b); /* running now */
 unsigned backend_pool_usable(const struct backend_pool *pool);
 unsigned backend_pool_turns(const struct backend_pool *pool);
 /* Why none is usable, for /readyz: a static or pool-owned sentence. */

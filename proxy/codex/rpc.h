@@ -41,7 +41,7 @@ struct rpc_handlers {
 	void (*on_notification)(void *arg, struct rpc *rpc, const char *method, json_t *params);
 	/* A request of the server; answer with rpc_reply / rpc_reply_error, id borrowed. */
 	void (*on_request)(void *arg, struct rpc *rpc, json_t *id, const char *method,
-			   json_t *params);
+	                   json_t *params);
 	/* Failed to open, or ended; every pending call has been answered RPC_LOST before. Last
 	 * call; rpc is freed after it. Never from inside rpc_open. reason: for the log. */
 	void (*on_closed)(void *arg, struct rpc *rpc, const char *reason);
@@ -51,7 +51,7 @@ struct rpc_handlers {
 struct lws_vhost *rpc_vhost_new(struct lws_context *ctx, struct err *err);
 
 int rpc_open(struct rpc **out, struct lws_vhost *vhost, uv_loop_t *loop, const char *url,
-	     const struct rpc_handlers *handlers, void *arg, struct err *err) MUST_CHECK;
+             const struct rpc_handlers *handlers, void *arg, struct err *err) MUST_CHECK;
 /* Idempotent; on_closed follows, never from inside. */
 void rpc_close(struct rpc *rpc);
 
@@ -59,7 +59,7 @@ void rpc_close(struct rpc *rpc);
  * life. Returns the id (> 0), 0 when not sent for lack of memory or because closing: answer is
  * then called with RPC_LOST all the same, later. answer may be NULL. */
 uint64_t rpc_call(struct rpc *rpc, const char *method, const char *params, size_t len,
-		  uint64_t timeout_ms, rpc_answer_fn answer, void *arg);
+                  uint64_t timeout_ms, rpc_answer_fn answer, void *arg);
 /* Forget who waits: answer of call id will not be called. */
 void rpc_abandon(struct rpc *rpc, uint64_t id);
 void rpc_notify(struct rpc *rpc, const char *method);

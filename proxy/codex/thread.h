@@ -25,7 +25,7 @@ struct thread_config {
  * unsubscribes by itself). The conversation is borrowed until the first of: FINISHED, FAILED,
  * thread_cancel. NULL: no memory. */
 struct thread *thread_begin(struct backend *b, const struct thread_config *config,
-			    const struct conversation *c, event_fn on_event, void *arg);
+                            const struct conversation *c, event_fn on_event, void *arg);
 /* The caller has lost interest: interrupts the turn, unsubscribes, no event from now on. The
  * pointer is dead after it. */
 void thread_cancel(struct thread *t);

@@ -57,16 +57,16 @@ struct http_handlers {
 };
 
 struct http_limits {
-	size_t max_body_bytes;   /* 413 over it */
-	size_t max_stream_bytes; /* queued for one slow reader; over it the exchange is cut */
+	size_t max_body_bytes;    /* 413 over it */
+	size_t max_stream_bytes;  /* queued for one slow reader; over it the exchange is cut */
 	unsigned max_connections; /* accepting pauses at it */
 	uint64_t body_timeout_ms; /* whole request body */
 	uint64_t write_stall_ms;  /* a reader that takes nothing for so long is cut */
 };
 
 int http_server_new(struct http_server **out, struct lws_context *ctx, uv_loop_t *loop,
-		    const struct http_limits *limits, const struct http_handlers *handlers,
-		    void *arg, struct err *err) MUST_CHECK;
+                    const struct http_limits *limits, const struct http_handlers *handlers,
+                    void *arg, struct err *err) MUST_CHECK;
 /* Adds a listening socket (TCP or unix, non-blocking); ownership passes to the server. */
 int http_server_listen(struct http_server *s, int fd, struct err *err) MUST_CHECK;
 /* Stops accepting and asks clients to close their idle connections; running exchanges go on. */
@@ -96,14 +96,14 @@ void *http_data(const struct http_exchange *x);
 void http_add_header(struct http_exchange *x, const char *name, const char *value);
 /* A whole answer; data is copied. Any size: it is written in pieces as the client reads. */
 void http_reply(struct http_exchange *x, int status, const char *content_type, const char *data,
-		size_t len);
+                size_t len);
 /* A chunked answer. */
 void http_stream_begin(struct http_exchange *x, int status, const char *content_type);
 /* Appends up to three pieces as one (a, b, c may be NULL with length 0). Copied; sent when the
  * socket takes it; several writes of one loop turn leave in one send. false: over the limit, the
  * exchange is being cut and on_done(false) will follow; nothing more need be written. */
 bool http_stream_write(struct http_exchange *x, const char *a, size_t alen, const char *b,
-		       size_t blen, const char *c, size_t clen);
+                       size_t blen, const char *c, size_t clen);
 void http_stream_end(struct http_exchange *x);
 /* Cuts the connection without an end: for a stream that cannot be ended well. on_done(false). */
 void http_abort(struct http_exchange *x);

@@ -15,16 +15,18 @@ struct sse;
 
 /* on_open: the headers are about to go out because the delay is over; write the first event. */
 struct sse *sse_new(uv_loop_t *loop, struct http_exchange *x, uint64_t header_delay_ms,
-		    uint64_t keepalive_ms, void (*on_open)(void *arg), void *arg);
+                    uint64_t keepalive_ms, void (*on_open)(void *arg), void *arg);
 /* The delay until the headers go out by themselves starts now. */
 void sse_start_delay(struct sse *s);
 /* Sends the headers, if they have not gone yet. Does not call on_open. */
 void sse_open(struct sse *s);
 bool sse_is_open(const struct sse *s);
-/* One event: "data: " head text tail, and the blank line. The pieces must hold no newline; head
- * and tail may be "" . false: the client is too slow and is being cut off. */
-bool sse_data(struct sse *s, const char *head, size_t head_len, const char *text, size_t text_len,
-	      const char *tail, size_t tail_len);
+/* One event with data as its only line; data must hold no newline. false: the client is too slow
+ * and is being cut off; the exchange's on_done follows. */
+bool sse_event(struct sse *s, const char *data, size_t len);
+/* The hot path: up to three pieces that together are whole events, framing included. */
+bool sse_write(struct sse *s, const char *a, size_t alen, const char *b, size_t blen, const char *c,
+               size_t clen);
 /* Ends the answer. */
 void sse_end(struct sse *s);
 /* Frees; the exchange may be gone already. Exactly once. */
