@@ -1,0 +1,196 @@
+/* chat_answer: the shapes of a chat completion: chunks, and the whole object. */
+#include "proxy/api/chat_answer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* Changes with the release, as OpenAI's changes with the backend's configuration. */
+#define SYSTEM_FINGERPRINT "fp_codex_sidecar_" SIDECAR_VERSION
+
+/* Stands in a frame where the text will be; a control character, so no name can be it. */
+#define TEXT_MARK         "\x01"
+#define TEXT_MARK_AS_JSON "\"\\u0001\""
+
+void
+chat_head_init(struct chat_head *head)
+{
+	uint64_t random[2] = {0};
+
+	*head = (struct chat_head){.created = (int64_t)time(NULL)};
+	/* Ids need only differ; the kernel gives 16 bytes always once it has booted. */
+	(void)!getrandom(random, sizeof(random), 0);
+	(void)snprintf(head->id, sizeof(head->id), "chatcmpl-%016llx%08llx",
+	               (unsigned long long)random[0],
+	               (unsigned long long)(random[1] & 0xffffffffu));
+}
+
+bool
+chat_head_set_model(struct chat_head *head, const char *model)
+{
+	char *copy = strdup(model);
+
+	if (copy == NULL)
+		return false;
+	free(head->model);
+	head->model = copy;
+	return true;
+}
+
+void
+chat_head_fini(struct chat_head *head)
+{
+	free(head->model);
+	head->model = NULL;
+}
+
+const char *
+chat_finish_name(enum finish_reason finish)
+{
+	switch (finish) {
+	case FINISH_STOP:
+		return "stop";
+	case FINISH_LENGTH:
+		return "length";
+	case FINISH_TOOL_CALLS:
+		return "tool_calls";
+	case FINISH_CONTENT_FILTER:
+		return "content_filter";
+	}
+	return "stop";
+}
+
+static json_t *
+usage_object(const struct usage *u)
+{
+	return json_pack("{s:I,s:I,s:I,s:{s:I},s:{s:I}}", "prompt_tokens",
+	                 (json_int_t)u->input_tokens, "completion_tokens",
+	                 (json_int_t)u->output_tokens, "total_tokens", (json_int_t)u->total_tokens,
+	                 "prompt_tokens_details", "cached_tokens",
+	                 (json_int_t)u->cached_input_tokens, "completion_tokens_details",
+	                 "reasoning_tokens", (json_int_t)u->reasoning_output_tokens);
+}
+
+/* choices and usage are taken over. */
+static char *
+chunk_text(const struct chat_head *head, json_t *usage, json_t *choices, size_t *len)
+{
+	json_auto_t *chunk =
+		json_pack("{s:s,s:s,s:I,s:s,s:s,s:o*,s:o}", "id", head->id, "object",
+	                  "chat.completion.chunk", "created", (json_int_t)head->created, "model",
+	                  head->model != NULL ? head->model : "", "system_fingerprint",
+	                  SYSTEM_FINGERPRINT, "usage", usage, "choices", choices);
+
+	return chunk != NULL ? json_to_text(chunk, len) : NULL;
+}
+
+static json_t *
+absent_usage(const struct chat_head *head)
+{
+	return head->include_usage ? json_null() : NULL;
+}
+
+char *
+chat_chunk(const struct chat_head *head, json_t *delta, const char *finish_reason, size_t *len)
+{
+	return chunk_text(head, absent_usage(head),
+	                  json_pack("[{s:i,s:o,s:n,s:s?}]", "index", 0, "delta", delta, "logprobs",
+	                            "finish_reason", finish_reason),
+	                  len);
+}
+
+char *
+chat_usage_chunk(const struct chat_head *head, const struct usage *usage, size_t *len)
+{
+	return chunk_text(head, usage_object(usage), json_array(), len);
+}
+
+bool
+chat_frame_init(struct chat_frame *f, const struct chat_head *head, const char *member)
+{
+	AUTO_FREE char *text = NULL;
+	const char *mark = NULL;
+	size_t len = 0;
+
+	*f = (struct chat_frame){0};
+	text = chat_chunk(head, json_pack("{s:s}", member, TEXT_MARK), NULL, &len);
+	if (text == NULL)
+		return false;
+	/* The last occurrence: the delta comes behind everything the caller can have named. */
+	for (const char *at = strstr(text, TEXT_MARK_AS_JSON); at != NULL;
+	     at = strstr(at + 1, TEXT_MARK_AS_JSON))
+		mark = at;
+	if (mark == NULL)
+		return false;
+	json_buf_append(&f->before, "data: ", 6);
+	json_buf_append(&f->before, text, (size_t)(mark - text) + 1);
+	mark += strlen(TEXT_MARK_AS_JSON) - 1;
+	json_buf_append(&f->after, mark, len - (size_t)(mark - text));
+	json_buf_append(&f->after, "\n\n", 2);
+	return !f->before.failed && !f->after.failed;
+}
+
+void
+chat_frame_fini(struct chat_frame *f)
+{
+	json_buf_free(&f->before);
+	json_buf_free(&f->after);
+}
+
+json_t *
+chat_tool_call(const struct event *event, bool in_delta)
+{
+	json_t *call = json_pack("{s:s,s:s,s:{s:s,s:s%}}", "id", event->tool_call.call_id, "type",
+	                         "function", "function", "name", event->tool_call.name, "arguments",
+	                         event->tool_call.arguments, event->tool_call.arguments_len);
+
+	if (call != NULL && in_delta)
+		(void)json_object_set_new(call, "index",
+		                          json_integer((json_int_t)event->tool_call.index));
+	return call;
+}
+
+/* Decodes escaped text; null when there is none. */
+static json_t *
+decoded_or_null(const struct json_buf *escaped)
+{
+	struct json_buf quoted = {0};
+	json_t *text = NULL;
+
+	if (escaped->len == 0)
+		return json_null();
+	json_buf_append(&quoted, "\"", 1);
+	json_buf_append(&quoted, escaped->data, escaped->len);
+	json_buf_append(&quoted, "\"", 1);
+	if (!quoted.failed)
+		text = json_parse(quoted.data, quoted.len, NULL);
+	json_buf_free(&quoted);
+	return text;
+}
+
+char *
+chat_completion(const struct chat_head *head, const struct json_buf *content,
+                const struct json_buf *reasoning, json_t *tool_calls, enum finish_reason finish,
+                const struct usage *usage, size_t *len)
+{
+	json_auto_t *completion = NULL;
+	json_t *text = decoded_or_null(content);
+	json_t *message = NULL;
+
+	/* An answer without text is the empty string, unless it is tool calls. */
+	if (json_is_null(text) && tool_calls == NULL)
+		text = json_string("");
+	message = json_pack("{s:s,s:o,s:n}", "role", "assistant", "content", text, "refusal");
+	if (message != NULL && reasoning->len > 0)
+		(void)json_object_set_new(message, "reasoning_content", decoded_or_null(reasoning));
+	if (message != NULL && tool_calls != NULL)
+		(void)json_object_set(message, "tool_calls", tool_calls);
+	completion =
+		json_pack("{s:s,s:s,s:I,s:s,s:s,s:[{s:i,s:o,s:n,s:s}],s:o}", "id", head->id,
+	                  "object", "chat.completion", "created", (json_int_t)head->created,
+	                  "model", head->model != NULL ? head->model : "", "system_fingerprint",
+	                  SYSTEM_FINGERPRINT, "choices", "index", 0, "message", message, "logprobs",
+	                  "finish_reason", chat_finish_name(finish), "usage", usage_object(usage));
+	return completion != NULL ? json_to_text(completion, len) : NULL;
+}

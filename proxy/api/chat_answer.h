@@ -1,0 +1,48 @@
+/* chat_answer: the shapes of a chat completion: chunks, and the whole object. Pure. */
+#ifndef SIDECAR_PROXY_API_CHAT_ANSWER_H
+#define SIDECAR_PROXY_API_CHAT_ANSWER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/json.h"
+#include "proxy/event.h"
+
+/* What all chunks of one answer share. */
+struct chat_head {
+	char id[40];
+	int64_t created;    /* Unix time, seconds */
+	char *model;        /* owned */
+	bool include_usage; /* every chunk then has a usage member, null but in the last */
+};
+
+/* The part of a stream that is not looked at for each delta: everything of a chunk around its text.
+ * `before` begins with "data: " and `after` ends with the blank line, so that before + escaped text
+ * + after is a whole event. */
+struct chat_frame {
+	struct json_buf before;
+	struct json_buf after;
+};
+
+void chat_head_init(struct chat_head *head);
+bool chat_head_set_model(struct chat_head *head, const char *model);
+void chat_head_fini(struct chat_head *head);
+
+/* member: "content" or "reasoning_content". False: no memory. */
+bool chat_frame_init(struct chat_frame *f, const struct chat_head *head, const char *member);
+void chat_frame_fini(struct chat_frame *f);
+
+/* Each returns the text of one chunk object; caller frees; NULL: no memory. delta: taken over. */
+char *
+chat_chunk(const struct chat_head *head, json_t *delta, const char *finish_reason, size_t *len);
+char *chat_usage_chunk(const struct chat_head *head, const struct usage *usage, size_t *len);
+/* A tool call as it stands in a message; with its index when it is part of a delta. */
+json_t *chat_tool_call(const struct event *event, bool in_delta);
+
+/* The whole completion. content, reasoning: escaped text; tool_calls: array or NULL (borrowed). */
+char *chat_completion(const struct chat_head *head, const struct json_buf *content,
+                      const struct json_buf *reasoning, json_t *tool_calls,
+                      enum finish_reason finish, const struct usage *usage, size_t *len);
+const char *chat_finish_name(enum finish_reason finish);
+
+#endif

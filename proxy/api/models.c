@@ -1,0 +1,190 @@
+/* models: what /v1/models shows, and which model a request means. */
+#include "proxy/api/models.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/log.h"
+#include "proxy/api/errors.h"
+
+struct models {
+	json_t *aliases;     /* name -> model */
+	char *default_model; /* NULL: the catalog's own */
+	json_t *known;       /* id -> app-server model object, in its order; NULL: not known */
+	char *catalog_default;
+};
+
+struct models *
+models_new(const char *aliases, const char *default_model)
+{
+	struct models *m = calloc(1, sizeof(*m));
+	AUTO_FREE char *copy = NULL;
+	char *rest = NULL;
+
+	if (m == NULL)
+		return NULL;
+	m->aliases = json_object();
+	if (default_model != NULL)
+		m->default_model = strdup(default_model);
+	copy = strdup(aliases != NULL ? aliases : "");
+	if (m->aliases == NULL || copy == NULL ||
+	    (default_model != NULL && m->default_model == NULL)) {
+		models_free(m);
+		return NULL;
+	}
+	/* The settings have checked the form. */
+	for (char *pair = strtok_r(copy, ",", &rest); pair != NULL;
+	     pair = strtok_r(NULL, ",", &rest)) {
+		char *equals = strchr(pair, '=');
+
+		if (equals == NULL)
+			continue;
+		*equals = '\0';
+		(void)json_object_set_new(m->aliases, pair, json_string(equals + 1));
+	}
+	return m;
+}
+
+void
+models_free(struct models *m)
+{
+	if (m == NULL)
+		return;
+	json_decref(m->aliases);
+	json_decref(m->known);
+	free(m->default_model);
+	free(m->catalog_default);
+	free(m);
+}
+
+void
+models_update(struct models *m, json_t *list)
+{
+	json_t *known = NULL;
+	json_t *model;
+	size_t i;
+
+	if (list == NULL)
+		return; /* what was known before is better than nothing */
+	known = json_object();
+	free(m->catalog_default);
+	m->catalog_default = NULL;
+	json_array_foreach(list, i, model) {
+		const char *id = json_get_string(model, "id");
+
+		if (id == NULL)
+			continue;
+		(void)json_object_set(known, id, model);
+		if (m->catalog_default == NULL || json_get_bool(model, "isDefault", false)) {
+			free(m->catalog_default);
+			m->catalog_default = strdup(id);
+		}
+	}
+	json_decref(m->known);
+	m->known = known;
+}
+
+bool
+models_known(const struct models *m)
+{
+	return m->known != NULL;
+}
+
+enum model_answer
+models_resolve(const struct models *m, struct conversation *c)
+{
+	const char *name = c->model;
+	const char *alias;
+
+	if (name == NULL)
+		name = m->default_model;
+	if (name == NULL)
+		name = m->catalog_default;
+	if (m->known == NULL || name == NULL)
+		return MODEL_NOT_YET;
+	alias = json_get_string(m->aliases, name);
+	if (alias != NULL)
+		name = alias;
+	if (name != c->model) {
+		char *copy = strdup(name);
+
+		if (copy == NULL)
+			return MODEL_NOT_YET;
+		free(c->model);
+		c->model = copy;
+	}
+	return json_object_get(m->known, c->model) != NULL ? MODEL_FOUND : MODEL_UNKNOWN;
+}
+
+/* Codex does not say when a model was made. */
+static json_t *
+model_object(const char *id)
+{
+	return json_pack("{s:s,s:s,s:i,s:s}", "id", id, "object", "model", "created", 0, "owned_by",
+	                 "openai");
+}
+
+static void
+reply_json(struct http_exchange *x, json_t *body)
+{
+	size_t len = 0;
+	AUTO_FREE char *text = json_to_text(body, &len);
+
+	json_decref(body);
+	http_reply(x, text != NULL ? 200 : 500, "application/json", text != NULL ? text : "", len);
+}
+
+static bool
+replied_unknown_list(const struct models *m, struct http_exchange *x)
+{
+	struct api_error error;
+
+	if (m->known != NULL)
+		return false;
+	api_error_set(&error, 503, "server_error", "backend_unavailable",
+	              "The model list is not known yet: no Codex app-server has answered.");
+	error.retry_after_sec = 5;
+	api_error_reply(x, &error);
+	return true;
+}
+
+void
+models_reply_list(const struct models *m, struct http_exchange *x)
+{
+	json_t *data = NULL;
+	const char *id;
+	json_t *value;
+
+	if (replied_unknown_list(m, x))
+		return;
+	data = json_array();
+	json_object_foreach(m->known, id, value)
+		(void)json_array_append_new(data, model_object(id));
+	json_object_foreach(m->aliases, id, value) {
+		bool real = json_object_get(m->known, json_string_value(value)) != NULL;
+
+		if (real && json_object_get(m->known, id) == NULL)
+			(void)json_array_append_new(data, model_object(id));
+	}
+	reply_json(x, json_pack("{s:s,s:o}", "object", "list", "data", data));
+}
+
+void
+models_reply_one(const struct models *m, struct http_exchange *x, const char *id)
+{
+	struct failure failure;
+	struct api_error error;
+	const char *real;
+
+	if (replied_unknown_list(m, x))
+		return;
+	real = json_get_string(m->aliases, id);
+	if (json_object_get(m->known, real != NULL ? real : id) != NULL) {
+		reply_json(x, model_object(id));
+		return;
+	}
+	failure_set(&failure, FAILURE_MODEL_NOT_FOUND, "The model '%.128s' does not exist.", id);
+	api_error_from_failure(&error, &failure);
+	api_error_reply(x, &error);
+}
