@@ -1,0 +1,199 @@
+/* router: which handler answers which path, and the checks that come before it. */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/json.h"
+#include "common/log.h"
+#include "proxy/api/api.h"
+#include "proxy/api/chat.h"
+#include "proxy/api/errors.h"
+
+/* tail: what of the path follows a prefix route, "" for an exact one. */
+typedef void (*route_fn)(struct api *api, struct http_exchange *x, const char *tail);
+
+static void
+get_alive(struct api *api, struct http_exchange *x, const char *tail)
+{
+	static const char body[] = "{\"status\":\"ok\"}";
+
+	http_reply(x, 200, "application/json", body, sizeof(body) - 1);
+}
+
+static void
+get_ready(struct api *api, struct http_exchange *x, const char *tail)
+{
+	struct api_readiness readiness = {0};
+	struct turns_stats stats = turns_stats(api->turns);
+	json_auto_t *body = NULL;
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+
+	api->readiness(api->arg, &readiness);
+	body = json_pack("{s:s,s:i,s:i}", "status", readiness.ready ? "ready" : "not_ready",
+	                 "in_flight", (int)stats.running, "queued", (int)stats.waiting);
+	if (!readiness.ready && body != NULL)
+		(void)json_object_set_new(body, "reasons", json_pack("[s]", readiness.reason));
+	text = json_to_text(body, &len);
+	http_reply(x, readiness.ready ? 200 : 503, "application/json", text != NULL ? text : "",
+	           len);
+}
+
+static void
+get_models(struct api *api, struct http_exchange *x, const char *tail)
+{
+	models_reply_list(api->models, x);
+}
+
+static void
+get_model(struct api *api, struct http_exchange *x, const char *tail)
+{
+	models_reply_one(api->models, x, tail);
+}
+
+static void
+post_chat(struct api *api, struct http_exchange *x, const char *tail)
+{
+	chat_handle(api, x);
+}
+
+static const struct route {
+	const char *path;
+	bool prefix; /* path ends in '/', and something must follow */
+	enum http_method method;
+	bool open; /* without a key: probes have none */
+	route_fn handle;
+} routes[] = {
+	{"/healthz",             false, HTTP_GET,  true,  get_alive },
+	{"/readyz",              false, HTTP_GET,  true,  get_ready },
+	{"/health",              false, HTTP_GET,  true,  get_ready },
+	{"/v1/models",           false, HTTP_GET,  false, get_models},
+	{"/v1/models/",          true,  HTTP_GET,  false, get_model },
+	{"/v1/chat/completions", false, HTTP_POST, false, post_chat },
+};
+
+static const struct route *
+find_route(const char *path)
+{
+	for (size_t i = 0; i < NELEM(routes); i++) {
+		size_t len = strlen(routes[i].path);
+
+		if (routes[i].prefix ? strncmp(path, routes[i].path, len) == 0 && path[len] != '\0'
+		                     : strcmp(path, routes[i].path) == 0)
+			return &routes[i];
+	}
+	return NULL;
+}
+
+static int
+refuse(struct http_exchange *x, const struct api_error *error)
+{
+	api_error_reply(x, error);
+	return error->status;
+}
+
+static int
+refuse_method(struct http_exchange *x, const struct route *route)
+{
+	struct api_error error;
+
+	http_add_header(x, "allow", route->method == HTTP_GET ? "GET, HEAD" : "POST");
+	api_error_set(&error, 405, "invalid_request_error", "method_not_allowed",
+	              "This path answers %s only.", route->method == HTTP_GET ? "GET" : "POST");
+	return refuse(x, &error);
+}
+
+/* Everything that can be refused is refused before the body is read. */
+static int
+on_head(void *arg, struct http_exchange *x)
+{
+	struct api *api = arg;
+	const struct route *route = find_route(http_path(x));
+	enum http_method method = http_method(x);
+	const char *type = http_header(x, HTTP_CONTENT_TYPE);
+	struct api_error error;
+
+	if (route != NULL && route->open)
+		return method == HTTP_GET || method == HTTP_HEAD ? 0 : refuse_method(x, route);
+	if (!auth_allows(api->auth, http_header(x, HTTP_AUTHORIZATION))) {
+		api_error_set(&error, 401, "invalid_request_error", "invalid_api_key", "%s",
+		              http_header(x, HTTP_AUTHORIZATION) == NULL
+		                      ? "No API key was given: send it as 'Authorization: Bearer "
+		                        "KEY'."
+		                      : "The API key is not one of this server's.");
+		return refuse(x, &error);
+	}
+	if (route == NULL) {
+		api_error_set(&error, 404, "invalid_request_error", "unknown_url",
+		              "There is nothing at this path: %.128s", http_path(x));
+		return refuse(x, &error);
+	}
+	if (method != route->method && !(method == HTTP_HEAD && route->method == HTTP_GET))
+		return refuse_method(x, route);
+	if (method == HTTP_POST && type != NULL && strncasecmp(type, "application/json", 16) != 0) {
+		api_error_set(&error, 415, "invalid_request_error", "unsupported_media_type",
+		              "The body must be application/json.");
+		return refuse(x, &error);
+	}
+	return 0;
+}
+
+static void
+on_request(void *arg, struct http_exchange *x)
+{
+	const char *path = http_path(x);
+	const struct route *route = find_route(path); /* on_head has seen that there is one */
+
+	route->handle(arg, x, path + strlen(route->path));
+}
+
+static void
+on_done(void *arg, struct http_exchange *x, bool complete)
+{
+	struct api_request *r = http_data(x);
+
+	if (r != NULL)
+		r->on_done(r, complete);
+	else
+		log_debug("%s %s answered", http_request_id(x), http_path(x));
+}
+
+static size_t
+format_error(void *arg, int status, const char *message, char *body, size_t size)
+{
+	AUTO_FREE char *text = NULL;
+	struct api_error error;
+	size_t len = 0;
+
+	api_error_set(&error, status, status >= 500 ? "server_error" : "invalid_request_error",
+	              status == 413 ? "request_too_large" : NULL, "%s", message);
+	text = api_error_text(&error, &len);
+	if (text == NULL || len > size)
+		return 0;
+	memcpy(body, text, len);
+	return len;
+}
+
+const struct http_handlers api_handlers = {
+	.on_request = on_request,
+	.on_done = on_done,
+	.format_error = format_error,
+	.on_head = on_head,
+};
+
+void
+api_log_access(const struct http_exchange *x, const char *model, const char *outcome,
+               const struct usage *usage)
+{
+	const struct log_field fields[] = {
+		LOG_STR("request_id", http_request_id(x)),
+		LOG_STR("path", http_path(x)),
+		LOG_STR("model", model),
+		LOG_STR("outcome", outcome),
+		LOG_INT("ms", (uv_hrtime() - http_started_ns(x)) / 1000000),
+		LOG_INT("input_tokens", usage->input_tokens),
+		LOG_INT("output_tokens", usage->output_tokens),
+	};
+
+	log_fields(LOG_LEVEL_INFO, fields, NELEM(fields), "request");
+}
