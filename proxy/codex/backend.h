@@ -17,9 +17,6 @@
 struct backend;
 struct backend_pool;
 
-/* Codex answers -32001 beyond about 128 unanswered calls a process. */
-#define BACKEND_CALLS_MAX 100
-
 struct backend_pool_handlers {
 	/* Some backend became usable or unusable, or the model list changed. */
 	void (*on_change)(void *arg);

@@ -29,7 +29,11 @@ struct rpc_error {
 #define RPC_LOST    (-1) /* the connection ended first */
 #define RPC_TIMEOUT (-2) /* no answer within the deadline */
 
-/* result (borrowed) XOR error. Called exactly once per call, never from inside rpc_call. */
+/* More unanswered requests than this are kept back, in order: beyond about 128 codex answers -32001. */
+#define RPC_IN_FLIGHT_MAX 100
+
+/* result (borrowed) XOR error. Called exactly once per call that was taken, never from inside
+ * rpc_call. */
 typedef void (*rpc_answer_fn)(void *arg, json_t *result, const struct rpc_error *error);
 
 struct rpc_handlers {
@@ -56,8 +60,8 @@ int rpc_open(struct rpc **out, struct lws_vhost *vhost, uv_loop_t *loop, const c
 void rpc_close(struct rpc *rpc);
 
 /* Sends a request. params: the text of a JSON object, copied. Ids never repeat in a process's
- * life. Returns the id (> 0), 0 when not sent for lack of memory or because closing: answer is
- * then called with RPC_LOST all the same, later. answer may be NULL. */
+ * life. Returns the id (> 0); 0 when it was not taken (no memory, closing, or over
+ * RPC_MESSAGE_MAX): answer is then not called. answer may be NULL. */
 uint64_t rpc_call(struct rpc *rpc, const char *method, const char *params, size_t len,
                   uint64_t timeout_ms, rpc_answer_fn answer, void *arg);
 /* Forget who waits: answer of call id will not be called. */
