@@ -1,0 +1,534 @@
+/* app: one supervised program: obeys app_fsm, and knows nothing of what the program is. */
+#include "supervisor/app.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "common/log.h"
+#include "supervisor/process.h"
+#include "supervisor/readiness.h"
+
+#define REASON_MAX     384
+#define KILL_REPEAT_MS 5000 /* SIGKILL that does nothing: a process stuck in the kernel */
+#define SWEEP_MAX_MS   2000 /* leftovers that survive SIGKILL, output held open by a stranger */
+#define SWEEP_TICK_MS  10
+#define MARKER_NAME    "CODEX_SIDECAR_RUN"
+
+struct app {
+	struct app_spec spec;
+	char *name;
+	char *group;
+	uv_loop_t *loop;
+	struct reaper *reaper;
+	struct app_hooks hooks;
+	void *arg;
+
+	struct app_fsm fsm;
+	uint64_t since_ms; /* in this state */
+	uint64_t ready_since_ms;
+	char reason[REASON_MAX];
+	unsigned generation;
+	unsigned restarts;
+	struct restart_record record;
+	uint64_t delay_ms; /* of the backoff to come */
+
+	struct process process;
+	struct output *output;
+	struct readiness *readiness;
+	char marker[96]; /* "CODEX_SIDECAR_RUN=..." of this run: to recognise its leftovers */
+	pid_t session;   /* of the run that is being swept */
+	uint64_t sweep_since_ms;
+	bool spawn_failed;
+	bool has_exit;
+	int exit_status;
+	char exit_reason[REASON_MAX];
+
+	uv_timer_t timer;
+	bool deadline_paused;
+	void (*on_closed)(void *arg);
+	void *on_closed_arg;
+};
+
+static void feed(struct app *a, enum app_event ev, const char *why);
+
+static void on_timer(uv_timer_t *timer);
+
+static void
+arm(struct app *a, uint64_t ms)
+{
+	(void)uv_timer_start(&a->timer, on_timer, ms, 0); /* on_timer is not NULL */
+}
+
+static void
+set_reason(struct app *a, const char *why)
+{
+	if (why != NULL)
+		(void)snprintf(a->reason, sizeof(a->reason), "%s", why);
+}
+
+/* --- starting ------------------------------------------------------------------------------- */
+
+static void
+free_launch(struct app_launch *l)
+{
+	free(l->file);
+	for (char **v = l->argv; v != NULL && *v != NULL; v++)
+		free(*v);
+	free(l->argv);
+	environment_free(&l->env);
+	free(l->cwd);
+	free(l->ready_path);
+}
+
+static void
+on_process_exit(void *arg, int status)
+{
+	struct app *a = arg;
+	char how[64], why[REASON_MAX];
+	const char *last;
+
+	/* the rest of the output is already in the pipe; with it the reason is complete */
+	(void)output_drain(a->output);
+	last = output_last_words(a->output);
+	process_describe_status(how, sizeof(how), status);
+	(void)snprintf(why, sizeof(why), "%s%s%s", how, last[0] != '\0' ? ": " : "", last);
+	a->has_exit = true;
+	a->exit_status = status;
+	(void)snprintf(a->exit_reason, sizeof(a->exit_reason), "%s", why);
+	feed(a, APP_EV_EXIT, a->fsm.state == APP_STOPPING ? NULL : why);
+}
+
+static void
+on_websocket_ready(void *arg)
+{
+	struct app *a = arg;
+
+	readiness_close(a->readiness);
+	a->readiness = NULL;
+	feed(a, APP_EV_READY, NULL);
+}
+
+static int
+execute(struct app *a, struct app_launch *l, struct err *err)
+{
+	struct process_spec spec = {.stdin_fd = -1, .listen_fd = l->listen_fd};
+	int out_fd, err_fd, r;
+
+	environment_set(&l->env, MARKER_NAME, strchr(a->marker, '=') + 1);
+	if (l->listen_fd >= 0) {
+		environment_set(&l->env, "LISTEN_FDS", "1");
+		environment_set(&l->env, "LISTEN_PID", "0"); /* process_spawn knows better */
+	}
+	if (l->env.failed)
+		return err_set(err, -ENOMEM, "%s: out of memory", a->name);
+	spec.file = l->file;
+	spec.argv = l->argv;
+	spec.envp = l->env.vars;
+	spec.cwd = l->cwd;
+	r = process_spawn(&a->process, &out_fd, &err_fd, &spec, err);
+	if (r < 0)
+		return r;
+	a->session = a->process.pid;
+	r = reaper_watch(a->reaper, a->process.pid, on_process_exit, a);
+	if (r == 0)
+		r = output_new(&a->output, a->loop, a->name, out_fd, err_fd, a->spec.lift);
+	if (r == 0 && a->spec.readiness == APP_READY_WEBSOCKET)
+		r = readiness_new(&a->readiness, a->loop, l->ready_path, on_websocket_ready, a);
+	if (r < 0) {
+		/* out of memory or descriptors: not even watched, so it must not live */
+		(void)process_signal(&a->process, SIGKILL);
+		reaper_unwatch(a->reaper, a->process.pid);
+		process_fini(&a->process);
+		if (a->output != NULL)
+			output_close(a->output);
+		a->output = NULL;
+		return err_set(err, r, "%s: %s", a->name, strerror(-r));
+	}
+	return 0;
+}
+
+static void
+spawn(struct app *a)
+{
+	struct app_launch launch = {.listen_fd = -1};
+	struct err err = {.code = 0};
+	int r;
+
+	a->generation++;
+	if (a->generation > 1)
+		a->restarts++;
+	(void)snprintf(a->marker, sizeof(a->marker), MARKER_NAME "=%d.%s.%u", (int)getpid(),
+	               a->name, a->generation);
+	r = a->hooks.on_launch(a->arg, a, &launch, &err);
+	if (r == 0)
+		r = execute(a, &launch, &err);
+	free_launch(&launch);
+	a->spawn_failed = r < 0;
+	if (r < 0) {
+		a->session = 0;
+		feed(a, APP_EV_SPAWN_FAILED, err.text);
+		return;
+	}
+	set_reason(a, "started");
+	if (!a->deadline_paused)
+		arm(a, a->spec.listen_timeout_ms);
+	if (a->spec.readiness == APP_READY_NONE)
+		feed(a, APP_EV_READY, NULL);
+}
+
+/* --- ending --------------------------------------------------------------------------------- */
+
+static void
+term(struct app *a)
+{
+	uint64_t again = a->spec.term_again_ms, kill = a->spec.kill_timeout_ms;
+
+	if (a->fsm.phase == APP_PHASE_TERM2)
+		again = kill > again ? kill - again : 0;
+	else if (again > kill)
+		again = kill;
+	(void)process_signal(&a->process, SIGTERM); /* only fails for one that is gone */
+	(void)process_signal(&a->process, SIGCONT); /* a stopped one could not hear it */
+	arm(a, again);
+}
+
+static void
+kill_all(struct app *a)
+{
+	(void)process_signal(&a->process, SIGKILL); /* as above */
+	process_signal_group(&a->process, SIGKILL);
+	arm(a, KILL_REPEAT_MS);
+}
+
+static void
+finish_sweep(struct app *a)
+{
+	if (a->output != NULL)
+		output_close(a->output);
+	a->output = NULL;
+	a->session = 0;
+	feed(a, APP_EV_SWEPT, NULL);
+}
+
+static void
+on_output_end(void *arg)
+{
+	struct app *a = arg;
+
+	if (a->fsm.phase == APP_PHASE_SWEEP)
+		arm(a, 0);
+}
+
+/* Kills what the dead process left behind and reads its output to the end; again and again until
+ * both are done. */
+static void
+sweep(struct app *a)
+{
+	unsigned left = 0;
+	bool ended = true;
+
+	if (a->session > 0)
+		left = reaper_sweep(a->reaper, a->session, a->marker, SIGKILL);
+	if (left > 0) {
+		log_debug("%s: %u left behind, killed", a->name, left);
+		reaper_collect(a->reaper);
+	}
+	if (a->output != NULL)
+		ended = output_drain(a->output);
+	if (left == 0 && ended) {
+		finish_sweep(a);
+		return;
+	}
+	if (uv_now(a->loop) - a->sweep_since_ms >= SWEEP_MAX_MS) {
+		log_warning("%s: %s; going on without waiting for it", a->name,
+		            left > 0 ? "processes it left behind cannot be killed"
+		                     : "its output is held open by another process");
+		finish_sweep(a);
+		return;
+	}
+	if (a->output != NULL)
+		output_on_end(a->output, on_output_end, a);
+	arm(a, SWEEP_TICK_MS);
+}
+
+static void
+begin_sweep(struct app *a)
+{
+	if (a->readiness != NULL)
+		readiness_close(a->readiness);
+	a->readiness = NULL;
+	process_fini(&a->process);
+	a->sweep_since_ms = uv_now(a->loop);
+	sweep(a);
+}
+
+static void
+decide(struct app *a)
+{
+	uint64_t now = uv_now(a->loop);
+	uint64_t ready_ms = a->ready_since_ms > 0 ? now - a->ready_since_ms : 0;
+
+	a->ready_since_ms = 0;
+	if (restart_decide(&a->record, &a->spec.restart, now, ready_ms, backoff_random(),
+	                   &a->delay_ms)) {
+		feed(a, APP_EV_RETRY, NULL);
+		return;
+	}
+	a->delay_ms = a->spec.restart.rest_ms;
+	log_error("%s: crash loop, %u unplanned ends; trying again in %llu s", a->name,
+	          a->spec.restart.limit, (unsigned long long)(a->delay_ms / 1000));
+	feed(a, APP_EV_GIVE_UP, NULL);
+}
+
+/* --- the table's orders --------------------------------------------------------------------- */
+
+static void
+obey(struct app *a, unsigned todo)
+{
+	if (todo & APP_DO_FORGIVE)
+		restart_forgive(&a->record);
+	if (todo & APP_DO_CHECK_GATE)
+		app_gate_changed(a);
+	if (todo & APP_DO_SPAWN)
+		spawn(a);
+	if (todo & APP_DO_DRAIN) {
+		if (a->spec.drain_timeout_ms == 0) {
+			feed(a, APP_EV_DRAINED, NULL);
+		} else {
+			arm(a, a->spec.drain_timeout_ms);
+			a->hooks.on_drain(a->arg, a, a->spec.drain_timeout_ms);
+		}
+	}
+	if (todo & APP_DO_TERM)
+		term(a);
+	if (todo & APP_DO_KILL)
+		kill_all(a);
+	if (todo & APP_DO_SWEEP)
+		begin_sweep(a);
+	if (todo & APP_DO_DECIDE)
+		decide(a);
+	if (todo & (APP_DO_BACKOFF | APP_DO_REST)) {
+		if (a->delay_ms == 0)
+			feed(a, APP_EV_TIMER, NULL);
+		else
+			arm(a, a->delay_ms);
+	}
+}
+
+static void
+log_change(struct app *a, const struct app_fsm *from)
+{
+	const struct log_field fields[] = {
+		LOG_STR("app", a->name),
+		LOG_STR("from", app_state_name(from->state)),
+		LOG_STR("to", app_state_name(a->fsm.state)),
+		LOG_INT("pid", a->process.pid),
+		LOG_STR("reason", a->reason),
+	};
+	bool bad = (from->state == APP_READY || from->state == APP_STARTING) &&
+	           a->fsm.goal == APP_GOAL_UP && a->fsm.state == APP_STOPPING;
+
+	if (a->fsm.state == APP_BACKOFF && a->delay_ms > 0)
+		log_fields(LOG_LEVEL_WARNING, fields, NELEM(fields), "%s: again in %llu ms (%s)",
+		           a->name, (unsigned long long)a->delay_ms, a->reason);
+	else
+		log_fields(bad ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, fields, NELEM(fields),
+		           "%s: %s -> %s (%s)", a->name, app_state_name(from->state),
+		           app_state_name(a->fsm.state), a->reason);
+}
+
+static void
+feed(struct app *a, enum app_event ev, const char *why)
+{
+	struct app_fsm from = a->fsm;
+	bool ignored;
+	unsigned todo = app_fsm_step(&a->fsm, ev, &ignored);
+
+	if (ignored) {
+		log_debug("%s: %s means nothing while %s", a->name, app_event_name(ev),
+		          app_state_name(from.state));
+		return;
+	}
+	set_reason(a, why);
+	if (from.state != a->fsm.state || from.phase != a->fsm.phase)
+		(void)uv_timer_stop(&a->timer); /* always 0 */
+	if (from.state != a->fsm.state) {
+		a->since_ms = uv_now(a->loop);
+		if (a->fsm.state == APP_READY)
+			a->ready_since_ms = a->since_ms;
+		if (a->fsm.state == APP_STARTING)
+			a->ready_since_ms = 0;
+		log_change(a, &from);
+		a->hooks.on_state(a->arg, a, from.state);
+	}
+	obey(a, todo);
+}
+
+static void
+on_timer(uv_timer_t *timer)
+{
+	struct app *a = timer->data;
+
+	if (a->fsm.phase == APP_PHASE_SWEEP)
+		sweep(a);
+	else
+		feed(a, APP_EV_TIMER, a->fsm.state == APP_STARTING ? "not ready in time" : NULL);
+}
+
+/* --- the outside ---------------------------------------------------------------------------- */
+
+int
+app_new(struct app **out, uv_loop_t *loop, struct reaper *reaper, const struct app_spec *spec,
+        const struct app_hooks *hooks, void *arg)
+{
+	struct app *a = calloc(1, sizeof(*a));
+	int r;
+
+	if (a == NULL)
+		return -ENOMEM;
+	a->spec = *spec;
+	a->name = strdup(spec->name);
+	a->group = strdup(spec->group);
+	a->loop = loop;
+	a->reaper = reaper;
+	a->hooks = *hooks;
+	a->arg = arg;
+	a->process = (struct process){.pid = 0, .pidfd = -1};
+	a->since_ms = uv_now(loop);
+	r = a->name == NULL || a->group == NULL ? -ENOMEM : uv_timer_init(loop, &a->timer);
+	if (r < 0) {
+		free(a->name);
+		free(a->group);
+		free(a);
+		return r;
+	}
+	a->timer.data = a;
+	set_reason(a, "not started yet");
+	*out = a;
+	return 0;
+}
+
+static void
+on_timer_closed(uv_handle_t *handle)
+{
+	struct app *a = handle->data;
+	void (*fn)(void *arg) = a->on_closed;
+	void *arg = a->on_closed_arg;
+
+	free(a->name);
+	free(a->group);
+	free(a);
+	if (fn != NULL)
+		fn(arg);
+}
+
+void
+app_close(struct app *a, void (*fn)(void *arg), void *arg)
+{
+	assert(a->fsm.state == APP_STOPPED);
+	a->on_closed = fn;
+	a->on_closed_arg = arg;
+	uv_close((uv_handle_t *)&a->timer, on_timer_closed);
+}
+
+void
+app_start(struct app *a, const char *why)
+{
+	feed(a, APP_EV_START, why);
+}
+
+void
+app_stop(struct app *a, const char *why)
+{
+	feed(a, APP_EV_STOP, why);
+}
+
+void
+app_restart(struct app *a, const char *why)
+{
+	feed(a, APP_EV_RESTART, why);
+}
+
+void
+app_unwell(struct app *a, const char *why)
+{
+	feed(a, APP_EV_UNWELL, why);
+}
+
+void
+app_hurry(struct app *a)
+{
+	feed(a, APP_EV_HURRY, NULL);
+}
+
+void
+app_drained(struct app *a)
+{
+	feed(a, APP_EV_DRAINED, NULL);
+}
+
+void
+app_tell_ready(struct app *a)
+{
+	feed(a, APP_EV_READY, NULL);
+}
+
+void
+app_gate_changed(struct app *a)
+{
+	if (a->fsm.state == APP_WAITING && a->hooks.may_start(a->arg, a))
+		feed(a, APP_EV_GO, NULL);
+}
+
+void
+app_pause_deadline(struct app *a, bool paused)
+{
+	if (a->deadline_paused == paused)
+		return;
+	a->deadline_paused = paused;
+	if (a->fsm.state != APP_STARTING)
+		return;
+	if (paused)
+		(void)uv_timer_stop(&a->timer); /* always 0 */
+	else
+		arm(a, a->spec.listen_timeout_ms);
+}
+
+struct app_info
+app_info(const struct app *a)
+{
+	bool planned = a->fsm.state == APP_BACKOFF || a->fsm.state == APP_FAILED;
+
+	return (struct app_info){
+		.name = a->name,
+		.group = a->group,
+		.instance = a->spec.instance,
+		.state = a->fsm.state,
+		.phase = a->fsm.phase,
+		.reason = a->reason,
+		.pid = a->process.pid,
+		.generation = a->generation,
+		.restarts = a->restarts,
+		.since_ms = uv_now(a->loop) - a->since_ms,
+		.next_retry_ms = planned ? (int64_t)uv_timer_get_due_in(&a->timer) : -1,
+		.has_exit = a->has_exit,
+		.exit_status = a->exit_status,
+		.exit_reason = a->exit_reason,
+	};
+}
+
+enum app_state
+app_state(const struct app *a)
+{
+	return a->fsm.state;
+}
+
+const char *
+app_name(const struct app *a)
+{
+	return a->name;
+}

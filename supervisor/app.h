@@ -1,0 +1,96 @@
+/* app: one supervised program: obeys app_fsm, and knows nothing of what the program is. */
+#ifndef SIDECAR_APP_H
+#define SIDECAR_APP_H
+
+#include <uv.h>
+
+#include "common/err.h"
+#include "supervisor/app_fsm.h"
+#include "supervisor/environment.h"
+#include "supervisor/output.h"
+#include "supervisor/reaper.h"
+#include "supervisor/restart_policy.h"
+
+struct app;
+
+enum app_readiness {
+	APP_READY_NONE,      /* once executed */
+	APP_READY_WEBSOCKET, /* a WebSocket upgrade is answered on launch.ready_path */
+	APP_READY_TOLD,      /* somebody calls app_tell_ready */
+};
+
+struct app_spec {
+	const char *name;  /* copied */
+	const char *group; /* copied; "app-server" for app-server-0 */
+	int instance;
+	enum app_readiness readiness;
+	uint64_t listen_timeout_ms; /* until ready */
+	uint64_t drain_timeout_ms;  /* 0: has nothing to drain */
+	uint64_t term_again_ms;     /* from SIGTERM to the second one */
+	uint64_t kill_timeout_ms;   /* from SIGTERM to SIGKILL */
+	struct restart_policy restart;
+	output_lift_fn lift;
+};
+
+/* What to execute; filled by on_launch, freed by the app. */
+struct app_launch {
+	char *file;
+	char **argv; /* NULL-terminated, each freed */
+	struct environment env;
+	char *cwd;
+	char *ready_path;
+	int listen_fd; /* stays the caller's; -1: none */
+};
+
+struct app_hooks {
+	/* May it start now? False: somebody calls app_gate_changed later. */
+	bool (*may_start)(void *arg, struct app *a);
+	/* Fills *out (zeroed, listen_fd -1). Negative errno: counts as a failed start. */
+	int (*on_launch)(void *arg, struct app *a, struct app_launch *out, struct err *err);
+	/* At each change of state; not the place to feed the same app. */
+	void (*on_state)(void *arg, struct app *a, enum app_state from);
+	/* Ask it to finish its work; app_drained says that it has. */
+	void (*on_drain)(void *arg, struct app *a, uint64_t deadline_ms);
+};
+
+int app_new(struct app **out, uv_loop_t *loop, struct reaper *reaper, const struct app_spec *spec,
+            const struct app_hooks *hooks, void *arg) MUST_CHECK;
+/* Only when stopped. fn when everything has been let go; a is freed. */
+void app_close(struct app *a, void (*fn)(void *arg), void *arg);
+
+/* why: shown in status and log. Copied. */
+void app_start(struct app *a, const char *why);
+void app_stop(struct app *a, const char *why);
+void app_restart(struct app *a, const char *why);
+void app_unwell(struct app *a, const char *why);
+void app_hurry(struct app *a);
+void app_drained(struct app *a);
+void app_tell_ready(struct app *a);
+/* may_start may have changed its mind. */
+void app_gate_changed(struct app *a);
+/* Stops the clock of listen_timeout, and starts it anew: waiting for others is not its fault. */
+void app_pause_deadline(struct app *a, bool paused);
+
+/* Everything `status` shows. Strings are borrowed. */
+struct app_info {
+	const char *name;
+	const char *group;
+	int instance;
+	enum app_state state;
+	enum app_phase phase;
+	const char *reason;
+	pid_t pid;           /* 0: none */
+	unsigned generation; /* grows with each start */
+	unsigned restarts;
+	uint64_t since_ms;     /* in this state */
+	int64_t next_retry_ms; /* -1: no such plan */
+	bool has_exit;
+	int exit_status; /* wait status of the last end */
+	const char *exit_reason;
+};
+
+struct app_info app_info(const struct app *a);
+enum app_state app_state(const struct app *a);
+const char *app_name(const struct app *a);
+
+#endif

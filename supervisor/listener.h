@@ -1,0 +1,30 @@
+/* listener: the HTTP listening socket: ours, or systemd's; handed to one proxy after the other. */
+#ifndef SIDECAR_LISTENER_H
+#define SIDECAR_LISTENER_H
+
+#include <stdbool.h>
+
+#include "common/common.h"
+#include "common/err.h"
+#include "common/settings.h"
+
+struct listener {
+	int fd;            /* -1: closed */
+	bool from_systemd; /* never closed by us: systemd would not give it again */
+	char text[160];    /* "http://127.0.0.1:3460" or "unix:///path", for people */
+	char *host;        /* what to bind, when it is ours */
+	int port;
+	char *unix_path;
+};
+
+/* Takes systemd's socket when LISTEN_FDS names one (and removes LISTEN_* from our environment),
+ * else binds CODEX_PROXY_LISTEN_UNIX or CODEX_PROXY_HOST:PORT. Port 0: the kernel's choice, then
+ * kept. 0, or a negative errno with a sentence. */
+int listener_open(struct listener *l, const struct settings *s, struct err *err) MUST_CHECK;
+/* Binds again after listener_shut, at the same place. Nothing to do while open. */
+int listener_reopen(struct listener *l, struct err *err) MUST_CHECK;
+/* Callers are refused from now on, instead of waiting for nobody. */
+void listener_shut(struct listener *l);
+void listener_fini(struct listener *l);
+
+#endif
