@@ -11,9 +11,11 @@
 #include "common/log.h"
 #include "supervisor/process.h"
 #include "supervisor/readiness.h"
+#include "supervisor/text.h"
 
 #define REASON_MAX     384
 #define KILL_REPEAT_MS 5000 /* SIGKILL that does nothing: a process stuck in the kernel */
+#define HURRY_MS       2000 /* to SIGKILL, once somebody is impatient */
 #define SWEEP_MAX_MS   2000 /* leftovers that survive SIGKILL, output held open by a stranger */
 #define SWEEP_TICK_MS  10
 #define MARKER_NAME    "CODEX_SIDECAR_RUN"
@@ -30,6 +32,8 @@ struct app {
 	struct app_fsm fsm;
 	uint64_t since_ms; /* in this state */
 	uint64_t ready_since_ms;
+	uint64_t kill_at_ms; /* when stopping turns into SIGKILL */
+	bool ran_ready;      /* the last run was ready once */
 	char reason[REASON_MAX];
 	unsigned generation;
 	unsigned restarts;
@@ -66,8 +70,10 @@ arm(struct app *a, uint64_t ms)
 static void
 set_reason(struct app *a, const char *why)
 {
-	if (why != NULL)
-		(void)snprintf(a->reason, sizeof(a->reason), "%s", why);
+	if (why == NULL)
+		return;
+	(void)snprintf(a->reason, sizeof(a->reason), "%s", why);
+	text_clean(a->reason);
 }
 
 /* --- starting ------------------------------------------------------------------------------- */
@@ -98,6 +104,7 @@ on_process_exit(void *arg, int status)
 	(void)snprintf(why, sizeof(why), "%s%s%s", how, last[0] != '\0' ? ": " : "", last);
 	a->has_exit = true;
 	a->exit_status = status;
+	text_clean(why);
 	(void)snprintf(a->exit_reason, sizeof(a->exit_reason), "%s", why);
 	feed(a, APP_EV_EXIT, a->fsm.state == APP_STOPPING ? NULL : why);
 }
@@ -185,15 +192,14 @@ spawn(struct app *a)
 static void
 term(struct app *a)
 {
-	uint64_t again = a->spec.term_again_ms, kill = a->spec.kill_timeout_ms;
+	uint64_t now = uv_now(a->loop);
+	uint64_t left = a->kill_at_ms > now ? a->kill_at_ms - now : 0;
 
-	if (a->fsm.phase == APP_PHASE_TERM2)
-		again = kill > again ? kill - again : 0;
-	else if (again > kill)
-		again = kill;
 	(void)process_signal(&a->process, SIGTERM); /* only fails for one that is gone */
 	(void)process_signal(&a->process, SIGCONT); /* a stopped one could not hear it */
-	arm(a, again);
+	if (a->fsm.phase == APP_PHASE_TERM && a->spec.term_again_ms < left)
+		left = a->spec.term_again_ms;
+	arm(a, left);
 }
 
 static void
@@ -358,10 +364,16 @@ feed(struct app *a, enum app_event ev, const char *why)
 		(void)uv_timer_stop(&a->timer); /* always 0 */
 	if (from.state != a->fsm.state) {
 		a->since_ms = uv_now(a->loop);
-		if (a->fsm.state == APP_READY)
+		if (a->fsm.state == APP_READY) {
 			a->ready_since_ms = a->since_ms;
-		if (a->fsm.state == APP_STARTING)
+			a->ran_ready = true;
+		}
+		if (a->fsm.state == APP_STARTING) {
 			a->ready_since_ms = 0;
+			a->ran_ready = false;
+		}
+		if (a->fsm.state == APP_STOPPING)
+			a->kill_at_ms = a->since_ms + a->spec.kill_timeout_ms;
 		log_change(a, &from);
 		a->hooks.on_state(a->arg, a, from.state);
 	}
@@ -462,6 +474,7 @@ app_unwell(struct app *a, const char *why)
 void
 app_hurry(struct app *a)
 {
+	a->kill_at_ms = uv_now(a->loop) + HURRY_MS;
 	feed(a, APP_EV_HURRY, NULL);
 }
 
@@ -515,6 +528,7 @@ app_info(const struct app *a)
 		.restarts = a->restarts,
 		.since_ms = uv_now(a->loop) - a->since_ms,
 		.next_retry_ms = planned ? (int64_t)uv_timer_get_due_in(&a->timer) : -1,
+		.ran_ready = a->ran_ready,
 		.has_exit = a->has_exit,
 		.exit_status = a->exit_status,
 		.exit_reason = a->exit_reason,

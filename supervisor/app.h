@@ -27,7 +27,7 @@ struct app_spec {
 	uint64_t listen_timeout_ms; /* until ready */
 	uint64_t drain_timeout_ms;  /* 0: has nothing to drain */
 	uint64_t term_again_ms;     /* from SIGTERM to the second one */
-	uint64_t kill_timeout_ms;   /* from SIGTERM to SIGKILL */
+	uint64_t kill_timeout_ms;   /* from the wish to stop, drain included, to SIGKILL */
 	struct restart_policy restart;
 	output_lift_fn lift;
 };
@@ -84,6 +84,7 @@ struct app_info {
 	unsigned restarts;
 	uint64_t since_ms;     /* in this state */
 	int64_t next_retry_ms; /* -1: no such plan */
+	bool ran_ready;        /* this run, or the last one, was ready once */
 	bool has_exit;
 	int exit_status; /* wait status of the last end */
 	const char *exit_reason;

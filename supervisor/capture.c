@@ -252,7 +252,7 @@ capture_start(struct capture **out, uv_loop_t *loop, struct reaper *reaper,
 	}
 	r = process_spawn(&c->process, &out_fd, &err_fd,
 	                  &(struct process_spec){.file = spec->file,
-	                                         .argv = spec->argv,
+	                                         .argv = (char *const *)(uintptr_t)spec->argv,
 	                                         .envp = spec->envp,
 	                                         .cwd = spec->cwd,
 	                                         .stdin_fd = stdin_fd,

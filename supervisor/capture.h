@@ -12,7 +12,7 @@ struct capture;
 
 struct capture_spec {
 	const char *file;
-	char *const *argv;
+	const char *const *argv;
 	char *const *envp;
 	const char *cwd;
 	const char *input; /* written to its stdin, which then stays open; NULL: /dev/null.

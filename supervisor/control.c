@@ -1,0 +1,185 @@
+/* control: what operators and the proxy may ask of a running supervisor (docs/control.md). */
+#include "supervisor/control.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <string.h>
+
+#include "common/control_server.h"
+#include "common/json.h"
+#include "common/log.h"
+#include "supervisor/params.h"
+
+#define CONTROL_PROTOCOL 1
+
+struct control {
+	struct control_spec spec;
+	struct control_server *server;
+	void (*on_closed)(void *arg);
+	void *on_closed_arg;
+};
+
+typedef void (*method_fn)(struct control *c, struct control_request *req, json_t *params);
+
+static void
+do_version(struct control *c, struct control_request *req, json_t *params)
+{
+	if (params_only(req, params, NULL))
+		control_reply(req, json_pack("{s:s, s:i}", "version", SIDECAR_VERSION, "protocol",
+		                             CONTROL_PROTOCOL));
+}
+
+static void
+do_status(struct control *c, struct control_request *req, json_t *params)
+{
+	if (params_only(req, params, NULL))
+		control_reply(req, c->spec.status(c->spec.arg));
+}
+
+static void
+on_rolled(void *arg, int code, const char *why)
+{
+	struct control_request *req = arg;
+
+	if (req == NULL) {
+		if (code < 0)
+			log_warning("restart: %s", why);
+		return;
+	}
+	if (code == 0)
+		control_reply(req, json_object());
+	else
+		control_reply_error(req, code == -ENOENT ? CONTROL_NO_SUCH_APP : CONTROL_FAILED,
+		                    "%s", why);
+}
+
+static void
+do_restart(struct control *c, struct control_request *req, json_t *params)
+{
+	static const char *const allowed[] = {"app", "wait", NULL};
+	const char *name = json_get_string(params, "app");
+	json_t *wait = json_object_get(params, "wait");
+
+	if (!params_only(req, params, allowed))
+		return;
+	if (name == NULL) {
+		control_reply_error(req, CONTROL_INVALID_PARAMS, "app: a name is needed");
+		return;
+	}
+	if (wait != NULL && !json_is_boolean(wait)) {
+		control_reply_error(req, CONTROL_INVALID_PARAMS, "wait: not true or false");
+		return;
+	}
+	if (wait == NULL || json_is_true(wait)) {
+		roll_start(c->spec.roll, name, on_rolled, req);
+		return;
+	}
+	roll_start(c->spec.roll, name, on_rolled, NULL);
+	control_reply(req, json_object());
+}
+
+static void
+do_shutdown(struct control *c, struct control_request *req, json_t *params)
+{
+	if (!params_only(req, params, NULL))
+		return;
+	control_reply(req, json_object());
+	c->spec.shutdown(c->spec.arg);
+}
+
+static const struct {
+	const char *name;
+	method_fn fn;
+} methods[] = {
+	{"version",  do_version },
+	{"status",   do_status  },
+	{"restart",  do_restart },
+	{"shutdown", do_shutdown},
+};
+
+static void
+on_request(void *arg, struct control_conn *conn, struct control_request *req, const char *method,
+           json_t *params)
+{
+	struct control *c = arg;
+
+	for (size_t i = 0; i < NELEM(methods); i++) {
+		if (strcmp(methods[i].name, method) == 0) {
+			methods[i].fn(c, req, params);
+			return;
+		}
+	}
+	if (!proxy_link_request(pair_link(c->spec.pair), conn, req, method, params))
+		control_reply_error(req, CONTROL_METHOD_NOT_FOUND, "no method %s", method);
+}
+
+static void
+on_notification(void *arg, struct control_conn *conn, const char *method, json_t *params)
+{
+	struct control *c = arg;
+
+	if (!proxy_link_notification(pair_link(c->spec.pair), conn, method, params))
+		log_debug("control: notification %s ignored", method);
+}
+
+static void
+on_conn_closed(void *arg, struct control_conn *conn)
+{
+	struct control *c = arg;
+
+	proxy_link_closed(pair_link(c->spec.pair), conn);
+}
+
+int
+control_new(struct control **out, const struct control_spec *spec, struct err *err)
+{
+	static const struct control_handlers handlers = {
+		.on_request = on_request,
+		.on_notification = on_notification,
+		.on_closed = on_conn_closed,
+	};
+	struct control *c = calloc(1, sizeof(*c));
+	gid_t gid = (gid_t)-1;
+	int r;
+
+	if (c == NULL)
+		return err_set(err, -ENOMEM, "out of memory");
+	c->spec = *spec;
+	if (spec->group != NULL) {
+		const struct group *g = getgrnam(spec->group);
+
+		if (g == NULL) {
+			free(c);
+			return err_set(err, -EINVAL, "CODEX_CONTROL_GROUP: no group %s",
+			               spec->group);
+		}
+		gid = g->gr_gid;
+	}
+	r = control_server_new(&c->server, spec->loop, spec->path, gid, &handlers, c, err);
+	if (r < 0) {
+		free(c);
+		return r;
+	}
+	*out = c;
+	return 0;
+}
+
+static void
+on_server_closed(void *arg)
+{
+	struct control *c = arg;
+	void (*fn)(void *arg) = c->on_closed;
+	void *fn_arg = c->on_closed_arg;
+
+	free(c);
+	if (fn != NULL)
+		fn(fn_arg);
+}
+
+void
+control_close(struct control *c, void (*fn)(void *arg), void *arg)
+{
+	c->on_closed = fn;
+	c->on_closed_arg = arg;
+	control_server_close(c->server, on_server_closed, c);
+}

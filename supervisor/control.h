@@ -1,0 +1,24 @@
+/* control: what operators and the proxy may ask of a running supervisor (docs/control.md). */
+#ifndef SIDECAR_CONTROL_H
+#define SIDECAR_CONTROL_H
+
+#include "supervisor/roll.h"
+#include "supervisor/status.h"
+
+struct control;
+
+struct control_spec {
+	uv_loop_t *loop;
+	const char *path;
+	const char *group; /* name of the group that may ask; NULL: none */
+	struct pair *pair;
+	struct roll *roll;
+	json_t *(*status)(void *arg);
+	void (*shutdown)(void *arg);
+	void *arg;
+};
+
+int control_new(struct control **out, const struct control_spec *spec, struct err *err) MUST_CHECK;
+void control_close(struct control *c, void (*fn)(void *arg), void *arg);
+
+#endif

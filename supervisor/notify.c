@@ -1,0 +1,60 @@
+/* notify: what systemd is told, and its watchdog. Without systemd nothing happens. */
+#include "supervisor/notify.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+/* The return values of sd_notify are of no use here: 0 is "no systemd", and a systemd that cannot
+ * be told will act on its own timeouts. */
+
+static void
+on_watchdog(uv_timer_t *timer)
+{
+	/* sent from the loop, so a loop that is stuck sends nothing */
+	(void)sd_notify(0, "WATCHDOG=1");
+}
+
+void
+notify_init(struct notify *n, uv_loop_t *loop)
+{
+	uint64_t usec = 0;
+
+	*n = (struct notify){.started = false};
+	if (sd_watchdog_enabled(1, &usec) <= 0 || usec < 2000)
+		return;
+	if (uv_timer_init(loop, &n->watchdog) < 0)
+		return;
+	n->started = true;
+	(void)uv_timer_start(&n->watchdog, on_watchdog, 0, usec / 2000); /* callback not NULL */
+}
+
+void
+notify_ready(struct notify *n)
+{
+	(void)sd_notify(0, "READY=1");
+}
+
+void
+notify_stopping(struct notify *n)
+{
+	(void)sd_notify(0, "STOPPING=1");
+}
+
+void
+notify_status(struct notify *n, const char *text)
+{
+	if (strcmp(n->status, text) == 0)
+		return;
+	(void)snprintf(n->status, sizeof(n->status), "%s", text);
+	(void)sd_notifyf(0, "STATUS=%s", n->status);
+}
+
+void
+notify_close(struct notify *n)
+{
+	if (n->started)
+		uv_close((uv_handle_t *)&n->watchdog, NULL);
+	n->started = false;
+}

@@ -1,0 +1,23 @@
+/* status: the supervisor's state as JSON, and as the one line that systemd shows. */
+#ifndef SIDECAR_STATUS_H
+#define SIDECAR_STATUS_H
+
+#include <jansson.h>
+
+#include "supervisor/pair.h"
+
+enum supervisor_state { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_STOPPING };
+
+struct status_view {
+	enum supervisor_state state;
+	uint64_t uptime_ms;
+	struct pair *pair;
+	const char *warning; /* "" or one line */
+};
+
+/* docs/control.md, `status`. New reference; NULL: no memory. */
+json_t *status_to_json(const struct status_view *v);
+/* "ready; app-server-0 ready pid 12, proxy ready pid 13" */
+void status_to_line(const struct status_view *v, char *text, size_t size);
+
+#endif

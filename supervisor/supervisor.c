@@ -1,0 +1,331 @@
+/* supervisor: a whole run, from the settings to the last handle closed. */
+#include "supervisor/supervisor.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "common/backoff.h"
+#include "common/exit_code.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/paths.h"
+#include "supervisor/control.h"
+#include "supervisor/lock.h"
+#include "supervisor/notify.h"
+#include "supervisor/process.h"
+
+struct supervisor {
+	uv_loop_t loop;
+	const struct settings *settings;
+	char *runtime_dir, *state_dir, *control_path;
+	int lock_fd;
+	struct reaper *reaper;
+	struct listener listener;
+	struct codex_setup *setup;
+	struct pair *pair;
+	struct control *control;
+	struct roll roll;
+	struct notify notify;
+	uv_signal_t sigterm, sigint;
+	uv_timer_t setup_timer; /* until codex is asked again */
+	bool handles_open;      /* the three above */
+	struct backoff setup_backoff;
+	enum supervisor_state state;
+	uint64_t started_ms;
+	bool told_ready;
+	int exit_code;
+};
+
+/* --- telling -------------------------------------------------------------------------------- */
+
+static struct status_view
+view(const struct supervisor *s)
+{
+	return (struct status_view){
+		.state = s->state,
+		.uptime_ms = uv_now(&s->loop) - s->started_ms,
+		.pair = s->pair,
+		.warning = codex_setup_warning(s->setup),
+	};
+}
+
+static json_t *
+status(void *arg)
+{
+	struct status_view v = view(arg);
+
+	return status_to_json(&v);
+}
+
+static void
+on_change(void *arg, struct app *a)
+{
+	struct supervisor *s = arg;
+	struct status_view v;
+	char line[256];
+
+	if (s->pair == NULL)
+		return; /* still being built */
+	if (s->state == SUPERVISOR_STARTING && pair_is_ready(s->pair, NULL)) {
+		s->state = SUPERVISOR_RUNNING;
+		log_info("ready: serving on %s", s->listener.text);
+		notify_ready(&s->notify);
+	}
+	v = view(s);
+	status_to_line(&v, line, sizeof(line));
+	notify_status(&s->notify, line);
+	roll_on_change(&s->roll, a);
+}
+
+/* --- stopping ------------------------------------------------------------------------------- */
+
+static void
+on_setup_closed(void *arg)
+{
+	struct supervisor *s = arg;
+
+	s->setup = NULL;
+	reaper_close(s->reaper, NULL, NULL);
+}
+
+static void
+on_pair_closed(void *arg)
+{
+	struct supervisor *s = arg;
+
+	s->pair = NULL;
+	codex_setup_close(s->setup, on_setup_closed, s);
+}
+
+static void
+on_control_closed(void *arg)
+{
+	struct supervisor *s = arg;
+
+	s->control = NULL;
+	pair_close(s->pair, on_pair_closed, s);
+}
+
+static void
+on_stopped(void *arg)
+{
+	struct supervisor *s = arg;
+
+	reaper_sweep_all(s->reaper);
+	notify_close(&s->notify);
+	uv_close((uv_handle_t *)&s->sigterm, NULL);
+	uv_close((uv_handle_t *)&s->sigint, NULL);
+	uv_close((uv_handle_t *)&s->setup_timer, NULL);
+	s->handles_open = false;
+	control_close(s->control, on_control_closed, s);
+}
+
+static void
+stop(struct supervisor *s, const char *why)
+{
+	if (s->state != SUPERVISOR_STOPPING) {
+		log_info("stopping: %s", why);
+		s->state = SUPERVISOR_STOPPING;
+		notify_stopping(&s->notify);
+		roll_cancel(&s->roll);
+	} else {
+		log_info("stopping at once: %s", why);
+	}
+	pair_stop(s->pair, on_stopped, s);
+}
+
+static void
+on_signal(uv_signal_t *handle, int signum)
+{
+	stop(handle->data, signum == SIGINT ? "SIGINT" : "SIGTERM");
+}
+
+static void
+on_shutdown(void *arg)
+{
+	struct supervisor *s = arg;
+
+	if (s->state != SUPERVISOR_STOPPING)
+		stop(s, "asked over the control socket");
+}
+
+/* --- starting ------------------------------------------------------------------------------- */
+
+static void on_setup(void *arg, int code, const struct err *err);
+
+static void
+on_setup_timer(uv_timer_t *timer)
+{
+	struct supervisor *s = timer->data;
+
+	codex_setup_run(s->setup, on_setup, s);
+}
+
+static void
+on_setup(void *arg, int code, const struct err *err)
+{
+	struct supervisor *s = arg;
+	uint64_t delay;
+
+	if (s->state == SUPERVISOR_STOPPING)
+		return;
+	if (code == 0) {
+		pair_setup_done(s->pair);
+		return;
+	}
+	if (code == -EINVAL) {
+		log_error("%s", err->text);
+		s->exit_code = EXIT_CONFIGURATION;
+		stop(s, "codex cannot run with this configuration");
+		return;
+	}
+	delay = backoff_next_ms(&s->setup_backoff, backoff_random());
+	log_warning("%s; again in %llu ms", err->text, (unsigned long long)delay);
+	(void)uv_timer_start(&s->setup_timer, on_setup_timer, delay, 0); /* not NULL */
+}
+
+static int
+make_folders(struct supervisor *s, struct err *err)
+{
+	int r;
+
+	s->runtime_dir = paths_runtime_dir(s->settings);
+	s->state_dir = paths_state_dir(s->settings);
+	s->control_path = paths_control_socket(s->settings);
+	if (s->runtime_dir == NULL || s->state_dir == NULL || s->control_path == NULL)
+		return err_set(err, -ENOMEM, "out of memory");
+	r = file_make_dir(s->runtime_dir, 0700, err);
+	if (r == 0)
+		r = lock_take(&s->lock_fd, s->runtime_dir, err);
+	if (r == 0)
+		r = file_make_dir(s->state_dir, 0700, err);
+	return r;
+}
+
+static int
+start_handles(struct supervisor *s, struct err *err)
+{
+	int r;
+
+	/* uv_*_init return 0 for these types */
+	(void)uv_signal_init(&s->loop, &s->sigterm);
+	(void)uv_signal_init(&s->loop, &s->sigint);
+	(void)uv_timer_init(&s->loop, &s->setup_timer);
+	s->sigterm.data = s->sigint.data = s->setup_timer.data = s;
+	s->handles_open = true;
+	r = uv_signal_start(&s->sigterm, on_signal, SIGTERM);
+	if (r == 0)
+		r = uv_signal_start(&s->sigint, on_signal, SIGINT);
+	if (r == 0)
+		r = reaper_new(&s->reaper, &s->loop);
+	if (r < 0)
+		return err_set(err, r, "signals: %s", strerror(-r));
+	return process_become_subreaper(err);
+}
+
+static int
+build(struct supervisor *s, struct err *err)
+{
+	struct pair_spec pair = {.loop = &s->loop,
+	                         .settings = s->settings,
+	                         .listener = &s->listener,
+	                         .control_path = s->control_path,
+	                         .on_change = on_change,
+	                         .arg = s};
+	struct control_spec control = {.loop = &s->loop,
+	                               .path = s->control_path,
+	                               .group = s->settings->control_group,
+	                               .roll = &s->roll,
+	                               .status = status,
+	                               .shutdown = on_shutdown,
+	                               .arg = s};
+	int r = start_handles(s, err);
+
+	if (r == 0)
+		r = codex_setup_new(&s->setup, &s->loop, s->reaper, s->settings, s->runtime_dir,
+		                    s->state_dir, err);
+	pair.reaper = s->reaper;
+	pair.setup = s->setup;
+	if (r == 0)
+		r = pair_new(&s->pair, &pair, err);
+	if (r == 0)
+		r = listener_open(&s->listener, s->settings, err);
+	roll_init(&s->roll, s->pair);
+	control.pair = s->pair;
+	if (r == 0)
+		r = control_new(&s->control, &control, err);
+	return r;
+}
+
+/* For a start that failed half way: the same way out as on_stopped's, for what there is. */
+static void
+unbuild(struct supervisor *s)
+{
+	if (s->handles_open) {
+		uv_close((uv_handle_t *)&s->sigterm, NULL);
+		uv_close((uv_handle_t *)&s->sigint, NULL);
+		uv_close((uv_handle_t *)&s->setup_timer, NULL);
+	}
+	if (s->pair != NULL)
+		pair_close(s->pair, NULL, NULL);
+	if (s->setup != NULL)
+		codex_setup_close(s->setup, NULL, NULL);
+	if (s->reaper != NULL)
+		reaper_close(s->reaper, NULL, NULL);
+}
+
+static int
+exit_code_of(int code)
+{
+	switch (code) {
+	case -EINVAL:
+	case -ENOENT:
+	case -ENAMETOOLONG:
+		return EXIT_CONFIGURATION;
+	default:
+		return EXIT_GAVE_UP;
+	}
+}
+
+int
+supervisor_run(const struct settings *settings)
+{
+	struct supervisor s = {
+		.settings = settings,
+		.lock_fd = -1,
+		.listener = {.fd = -1        },
+		.setup_backoff = { .base_ms = 1000, .max_ms = 60000},
+		.exit_code = EXIT_WELL
+        };
+	struct err err = {.code = 0};
+	int r;
+
+	if (uv_loop_init(&s.loop) < 0)
+		return EXIT_GAVE_UP;
+	s.started_ms = uv_now(&s.loop);
+	(void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of write */
+	r = make_folders(&s, &err);
+	if (r == 0)
+		r = build(&s, &err);
+	if (r < 0) {
+		log_error("%s", err.text);
+		s.exit_code = exit_code_of(r);
+		unbuild(&s);
+	} else {
+		notify_init(&s.notify, &s.loop);
+		pair_start(s.pair);
+		codex_setup_run(s.setup, on_setup, &s);
+	}
+	while (uv_run(&s.loop, UV_RUN_DEFAULT) != 0)
+		;
+	r = uv_loop_close(&s.loop);
+	assert(r == 0); /* a handle that nobody closed */
+	listener_fini(&s.listener);
+	auto_close_(&s.lock_fd);
+	free(s.runtime_dir);
+	free(s.state_dir);
+	free(s.control_path);
+	return s.exit_code;
+}
