@@ -1,0 +1,130 @@
+/* When a process that ended by itself is started again, and when not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "supervisor/restart_policy.h"
+
+#define RANDOM 0x123456789abcdefULL
+
+static void
+the_first_failure_after_a_stable_spell_restarts_at_once(void **state)
+{
+	struct restart_policy p = restart_policy_default();
+	struct restart_record rec = {.ends = 0};
+	uint64_t delay = 1;
+
+	assert_true(restart_decide(&rec, &p, 10000, 5000, RANDOM, &delay));
+	assert_int_equal(delay, 0);
+}
+
+static void
+failures_without_a_stable_spell_wait_longer_and_longer(void **state)
+{
+	struct restart_policy p = restart_policy_default();
+	struct restart_record rec = {.ends = 0};
+	uint64_t full = 500, delay, now = 0;
+
+	for (int i = 0; i < 9; i++) {
+		assert_true(restart_decide(&rec, &p, now, 4999, RANDOM, &delay));
+		assert_in_range(delay, full / 2, full);
+		full = full * 2 > 30000 ? 30000 : full * 2;
+		now += delay;
+	}
+}
+
+static void
+ten_failures_in_the_window_are_a_crash_loop(void **state)
+{
+	struct restart_policy p = restart_policy_default();
+	struct restart_record rec = {.ends = 0};
+	uint64_t delay;
+
+	for (int i = 0; i < 9; i++)
+		assert_true(restart_decide(&rec, &p, (uint64_t)i * 60000, 6000, RANDOM, &delay));
+	assert_false(restart_decide(&rec, &p, 9 * 60000, 6000, RANDOM, &delay));
+}
+
+static void
+failures_far_apart_are_none(void **state)
+{
+	struct restart_policy p = restart_policy_default();
+	struct restart_record rec = {.ends = 0};
+	uint64_t delay;
+
+	for (int i = 0; i < 200; i++)
+		assert_true(restart_decide(&rec, &p, (uint64_t)i * 70000, 60000, RANDOM, &delay));
+}
+
+/* A delay near the window would else keep the count below the limit for ever. */
+static void
+a_long_restart_delay_does_not_switch_the_limit_off(void **state)
+{
+	struct restart_policy p = restart_policy_default();
+	struct restart_record rec = {.ends = 0};
+	uint64_t delay, now = 0;
+	int starts = 0;
+
+	p.base_ms = p.max_ms = 120000;
+	while (starts < 100 && restart_decide(&rec, &p, now, 0, UINT64_MAX, &delay)) {
+		now += delay;
+		starts++;
+	}
+	assert_int_equal(starts, 9);
+}
+
+static void
+a_limit_of_zero_means_never(void **state)
+{
+	struct restart_policy p = restart_policy_default();
+	struct restart_record rec = {.ends = 0};
+	uint64_t delay;
+
+	p.limit = 0;
+	assert_false(restart_decide(&rec, &p, 0, 0, RANDOM, &delay));
+}
+
+static void
+a_failure_before_ready_counts_with_min_uptime_zero_too(void **state)
+{
+	struct restart_policy p = restart_policy_default();
+	struct restart_record rec = {.ends = 0};
+	uint64_t delay;
+
+	p.min_uptime_ms = 0;
+	assert_true(restart_decide(&rec, &p, 0, 0, RANDOM, &delay));
+	assert_true(delay > 0);
+}
+
+static void
+forgiving_clears_the_record(void **state)
+{
+	struct restart_policy p = restart_policy_default();
+	struct restart_record rec = {.ends = 0};
+	uint64_t delay;
+
+	for (int i = 0; i < 9; i++)
+		assert_true(restart_decide(&rec, &p, 0, 0, RANDOM, &delay));
+	restart_forgive(&rec);
+	assert_true(restart_decide(&rec, &p, 0, 0, RANDOM, &delay));
+	assert_in_range(delay, 250, 500);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_failure_after_a_stable_spell_restarts_at_once),
+		cmocka_unit_test(failures_without_a_stable_spell_wait_longer_and_longer),
+		cmocka_unit_test(ten_failures_in_the_window_are_a_crash_loop),
+		cmocka_unit_test(failures_far_apart_are_none),
+		cmocka_unit_test(a_long_restart_delay_does_not_switch_the_limit_off),
+		cmocka_unit_test(a_limit_of_zero_means_never),
+		cmocka_unit_test(a_failure_before_ready_counts_with_min_uptime_zero_too),
+		cmocka_unit_test(forgiving_clears_the_record),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
