@@ -19,6 +19,7 @@
 #include "supervisor/codex/user_config.h"
 
 #define ASK_DEADLINE_MS 20000 /* takes 60 to 200 ms; a cold disk under a 290 MB binary, seconds */
+#define AUTH_MAX        ((size_t)1 << 20)  /* a few KB of tokens */
 #define ANSWER_MAX      ((size_t)16 << 20) /* the catalog has 745 KB */
 
 /* Something codex was asked, kept in the state folder under a key of what it depends on. */
@@ -41,8 +42,8 @@ struct codex_setup {
 	char *binary;
 	char *catalog_path;
 	struct question models, config;
-	struct user_config user_config;
-	struct err err; /* first thing that went wrong in this run */
+	json_t *user_config; /* the answer to config/read; NULL: not asked yet */
+	struct err err;      /* first thing that went wrong in this run */
 	char warning[ERR_TEXT_MAX];
 	unsigned pending;
 	void (*fn)(void *arg, int code, const struct err *err);
@@ -98,16 +99,12 @@ use_config(struct codex_setup *s, const char *text, size_t len, struct err *err)
 {
 	const char *line = find_answer(text, &len);
 	json_auto_t *msg = line != NULL ? json_loadb(line, len, 0, NULL) : NULL;
-	struct user_config c;
-	int r;
+	json_t *result = json_object_get(msg, "result");
 
-	if (msg == NULL)
+	if (!json_is_object(json_object_get(result, "config")))
 		return err_set(err, -EBADMSG, "codex tells no configuration");
-	r = user_config_derive(&c, json_object_get(msg, "result"), err);
-	if (r < 0)
-		return r;
-	user_config_free(&s->user_config);
-	s->user_config = c;
+	json_decref(s->user_config);
+	s->user_config = json_incref(result);
 	return 0;
 }
 
@@ -330,6 +327,23 @@ codex_setup_work_dir(const struct codex_setup *s)
 	return paths_join(s->state_dir, "work");
 }
 
+/* With which base URL the built-in provider would be used goes by the login. */
+static enum user_config_tuning
+tuning(const struct codex_setup *s)
+{
+	AUTO_FREE char *path = paths_join(s->user_home, "auth.json");
+	AUTO_FREE char *text = NULL;
+	json_auto_t *auth = NULL;
+	size_t len;
+
+	if (s->settings->provider_mode != PROVIDER_TUNED || path == NULL)
+		return USER_CONFIG_AS_IS;
+	if (file_read(&text, &len, path, AUTH_MAX, NULL) == 0)
+		auth = json_loadb(text, len, 0, NULL);
+	return json_get_object(auth, "tokens") != NULL ? USER_CONFIG_TUNED_CHATGPT
+	                                               : USER_CONFIG_TUNED;
+}
+
 int
 codex_setup_launch(struct codex_setup *s, int instance, struct app_launch *out, struct err *err)
 {
@@ -338,16 +352,18 @@ codex_setup_launch(struct codex_setup *s, int instance, struct app_launch *out, 
 	AUTO_FREE char *work = codex_setup_work_dir(s);
 	AUTO_FREE char *home = NULL;
 	struct codex_recipe recipe = {.settings = s->settings};
+	struct user_config config;
 	int r;
 
 	if (socket == NULL || work == NULL ||
 	    asprintf(&home, "%s/home-%d", s->state_dir, instance) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
-	r = file_make_dir(work, 0700, err);
-	if (r == 0)
-		r = codex_home_make(home, s->user_home, chat ? s->user_config.toml : NULL, err);
+	r = user_config_derive(&config, s->user_config, tuning(s), err);
 	if (r < 0)
 		return r;
+	r = file_make_dir(work, 0700, err);
+	if (r == 0)
+		r = codex_home_make(home, s->user_home, chat ? config.toml : NULL, err);
 	/* a killed one leaves its socket; nobody must connect to that */
 	(void)unlink(socket);
 	recipe.binary = s->binary;
@@ -355,9 +371,14 @@ codex_setup_launch(struct codex_setup *s, int instance, struct app_launch *out, 
 	recipe.socket = socket;
 	recipe.catalog = chat ? s->catalog_path : NULL;
 	recipe.work_dir = work;
-	recipe.env_keys = s->user_config.env_keys;
-	r = codex_recipe_fill(out, &recipe);
-	return r < 0 ? err_set(err, r, "%s", strerror(-r)) : 0;
+	recipe.env_keys = config.env_keys;
+	if (r == 0) {
+		r = codex_recipe_fill(out, &recipe);
+		if (r < 0)
+			err_set(err, r, "%s", strerror(-r));
+	}
+	user_config_free(&config);
+	return r;
 }
 
 const char *
@@ -452,7 +473,7 @@ codex_setup_close(struct codex_setup *s, void (*fn)(void *arg), void *arg)
 	free(s->models.key);
 	free(s->config.cache_path);
 	free(s->config.key);
-	user_config_free(&s->user_config);
+	json_decref(s->user_config);
 	free(s);
 	if (fn != NULL)
 		fn(arg);

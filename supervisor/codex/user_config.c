@@ -157,15 +157,60 @@ collect_env_keys(struct user_config *c, const json_t *providers)
 	return r;
 }
 
-int
-user_config_derive(struct user_config *out, const json_t *read, struct err *err)
+/* --- the provider --------------------------------------------------------------------------- */
+
+static const char *
+base_url(const json_t *config, enum user_config_tuning tuning)
 {
-	const json_t *config = json_object_get(read, "config");
+	const char *own = json_get_string(config, "openai_base_url");
+
+	if (own != NULL)
+		return own;
+	return tuning == USER_CONFIG_TUNED_CHATGPT ? "https://chatgpt.com/backend-api/codex"
+	                                           : "https://api.openai.com/v1";
+}
+
+/* Changes config, which is a copy. */
+static int
+tune(json_t *config, enum user_config_tuning tuning)
+{
+	const char *id = json_get_string(config, "model_provider");
+	json_t *providers = json_get_object(config, "model_providers"), *provider;
+	int r = 0;
+
+	if (providers == NULL) {
+		providers = json_object();
+		r |= json_object_set_new(config, "model_providers", providers);
+	}
+	if (id == NULL || strcmp(id, "openai") == 0) {
+		provider = json_pack("{s:s, s:s, s:s, s:b}", "name", "OpenAI over HTTP", "base_url",
+		                     base_url(config, tuning), "wire_api", "responses",
+		                     "requires_openai_auth", 1);
+		r |= json_object_set_new(providers, "sidecar", provider);
+		r |= json_object_set_new(config, "model_provider", json_string("sidecar"));
+	} else {
+		provider = json_get_object(providers, id);
+	}
+	if (provider == NULL)
+		return r; /* another built-in one: has no knobs */
+	r |= json_object_set_new(provider, "request_max_retries", json_integer(1));
+	r |= json_object_set_new(provider, "stream_max_retries", json_integer(0));
+	r |= json_object_set_new(provider, "supports_websockets", json_false());
+	return r;
+}
+
+int
+user_config_derive(struct user_config *out, const json_t *read, enum user_config_tuning tuning,
+                   struct err *err)
+{
+	json_auto_t *config = json_deep_copy(json_object_get(read, "config"));
 	struct user_config c = {.toml = NULL};
 	struct json_buf toml = {.data = NULL};
 
 	if (!json_is_object(config))
 		return err_set(err, -EBADMSG, "codex tells no configuration");
+	if (tuning != USER_CONFIG_AS_IS && tune(config, tuning) != 0)
+		return err_set(err, -ENOMEM, "out of memory");
 	put(&toml, "# Derived from the user's config.toml at each change of it; edit that one.\n");
 	for (size_t i = 0; i < NELEM(kept); i++) {
 		const json_t *v = json_object_get(config, kept[i]);

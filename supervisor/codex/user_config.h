@@ -16,8 +16,14 @@ struct user_config {
 	char **env_keys; /* environment variables that the providers name, NULL-terminated */
 };
 
+/* The user's provider as it is, or for short waits: HTTP only, and retries that cannot repeat text
+ * which has been streamed already. The built-in provider cannot be changed; it is replaced by one
+ * with the base URL that belongs to the login. */
+enum user_config_tuning { USER_CONFIG_AS_IS, USER_CONFIG_TUNED, USER_CONFIG_TUNED_CHATGPT };
+
 /* read: the result of the app-server's config/read. */
-int user_config_derive(struct user_config *out, const json_t *read, struct err *err) MUST_CHECK;
+int user_config_derive(struct user_config *out, const json_t *read, enum user_config_tuning tuning,
+                       struct err *err) MUST_CHECK;
 void user_config_free(struct user_config *c);
 
 #endif

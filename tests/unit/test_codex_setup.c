@@ -99,15 +99,41 @@ a_catalog_that_is_none_is_refused(void **state)
 /* --- the user's configuration --------------------------------------------------------------- */
 
 static struct user_config
-derived(const char *text)
+derived_as(const char *text, enum user_config_tuning tuning)
 {
 	json_auto_t *read = json_loads(text, 0, NULL);
 	struct err err = {.code = 0};
 	struct user_config c;
 
 	assert_non_null(read);
-	assert_int_equal(user_config_derive(&c, read, &err), 0);
+	assert_int_equal(user_config_derive(&c, read, tuning, &err), 0);
 	return c;
+}
+
+static struct user_config
+derived(const char *text)
+{
+	return derived_as(text, USER_CONFIG_AS_IS);
+}
+
+static void
+the_tuned_form_follows_the_login(void **state)
+{
+	struct user_config c = derived_as("{\"config\":{}}", USER_CONFIG_TUNED_CHATGPT);
+
+	assert_non_null(strstr(c.toml, "model_provider = \"sidecar\""));
+	assert_non_null(strstr(c.toml, "https://chatgpt.com/backend-api/codex"));
+	assert_non_null(strstr(c.toml, "\"stream_max_retries\" = 0"));
+	user_config_free(&c);
+	c = derived_as("{\"config\":{\"model_provider\":\"openai\"}}", USER_CONFIG_TUNED);
+	assert_non_null(strstr(c.toml, "https://api.openai.com/v1"));
+	user_config_free(&c);
+	c = derived_as("{\"config\":{\"model_provider\":\"up\",\"model_providers\":{\"up\":{"
+	               "\"base_url\":\"http://x\",\"stream_max_retries\":5}}}}",
+	               USER_CONFIG_TUNED);
+	assert_non_null(strstr(c.toml, "model_provider = \"up\""));
+	assert_non_null(strstr(c.toml, "\"stream_max_retries\" = 0"));
+	user_config_free(&c);
 }
 
 static void
@@ -264,6 +290,7 @@ main(void)
 		cmocka_unit_test(codex_own_instructions_stay_when_asked_for),
 		cmocka_unit_test(a_catalog_that_is_none_is_refused),
 		cmocka_unit_test(only_the_provider_and_its_login_are_taken_over),
+		cmocka_unit_test(the_tuned_form_follows_the_login),
 		cmocka_unit_test(strings_and_keys_are_valid_toml),
 		cmocka_unit_test(no_configuration_at_all_is_an_empty_one),
 		cmocka_unit_test(the_native_binary_is_found_behind_the_shim),
