@@ -156,13 +156,14 @@ tell_proxy(struct pair *p, struct app *a, enum app_state from)
 static void
 go_on_stopping(struct pair *p)
 {
-	void (*fn)(void *arg) = p->on_stopped;
+	void (*fn)(void *arg);
 
 	if (p->stopping == TIER_PROXY && app_state(p->proxy) == APP_STOPPED) {
 		p->stopping = TIER_BACKENDS;
 		for (size_t i = 0; i < p->count; i++)
 			app_stop(p->backends[i], "shutting down");
 	}
+	fn = p->on_stopped; /* NULL: the last app_stop above has come through here already */
 	if (p->stopping != TIER_BACKENDS || fn == NULL)
 		return;
 	for (size_t i = 0; i < p->count; i++)

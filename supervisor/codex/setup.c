@@ -208,6 +208,19 @@ on_models(void *arg, int code, const char *text, size_t len, const struct err *e
 	on_asked(q->owner, q, use_models, code, text, len, err, true);
 }
 
+/* Codex names the link in the probe's home; its user knows the file by another name. */
+static void
+complain_of_config(struct codex_setup *s, const char *words)
+{
+	static const char link[] = "/home-probe/config.toml";
+	const char *place = strstr(words, link);
+
+	if (place != NULL)
+		err_set(&s->err, -EINVAL, "%s%s", s->user_toml, place + strlen(link));
+	else
+		err_set(&s->err, -EINVAL, "%s: codex %s", s->user_toml, words);
+}
+
 static void
 on_config(void *arg, int code, const char *text, size_t len, const struct err *err)
 {
@@ -216,7 +229,7 @@ on_config(void *arg, int code, const char *text, size_t len, const struct err *e
 
 	/* it exits by itself only over a configuration that it cannot read */
 	if (code == -ECHILD && s->err.code == 0)
-		err_set(&s->err, -EINVAL, "%s: codex %s", s->user_toml, err->text);
+		complain_of_config(s, err->text);
 	on_asked(s, q, use_config, code, text, len, err, code != -ECHILD);
 }
 

@@ -210,12 +210,27 @@ function stateOf(pid) {
   }
 }
 
+// The shim is what is on PATH after npm install; where SIDECAR_CODEX_BIN names the program behind
+// it, the shim is in the package beside.
+function npmShim() {
+  const candidates = [
+    realCodex,
+    realCodex && path.resolve(fs.realpathSync(realCodex), '../../../../../codex/bin/codex.js'),
+  ];
+  return candidates.find((file) => {
+    if (!file || !fs.existsSync(file)) return false;
+    const head = Buffer.alloc(2);
+    const fd = fs.openSync(file, 'r');
+    fs.readSync(fd, head, 0, 2, 0);
+    fs.closeSync(fd);
+    return head.toString() === '#!';
+  });
+}
+
 test("npm's shim in CODEX_BIN: the native binary is the direct child", async (t) => {
-  const native = realCodex && fs.realpathSync(realCodex);
-  const shim = native && path.resolve(native, '../../../../../../codex/bin/codex.js');
-  const which = [realCodex, shim].find((f) => f && fs.existsSync(f) && fs.readFileSync(f, { encoding: 'latin1', flag: 'r' }).startsWith('#!'));
-  if (!which) return t.skip('no npm shim of codex on this machine');
-  const s = (await sidecar(t, { codex: null, env: { CODEX_BIN: which } })).start();
+  const shim = npmShim();
+  if (!shim) return t.skip('no npm shim of codex on this machine');
+  const s = (await sidecar(t, { codex: null, env: { CODEX_BIN: shim } })).start();
   await s.ready();
   const { pid } = await s.app('app-server-0');
   assert.equal(path.basename(fs.readlinkSync(`/proc/${pid}/exe`)), 'codex');
