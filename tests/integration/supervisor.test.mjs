@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import {
@@ -416,4 +417,19 @@ test('the proxy gets its settings, its generation and the listening socket', asy
   assert.equal(env.LISTEN_FDNAMES, 'http');
   assert.equal(env.CODEX_WORKSPACE, path.join(fs.realpathSync(s.state), 'work'));
   assert.equal(env.UPSTREAM_KEY, undefined);
+});
+
+test('as PID 1 of a container it reaps strangers, serves, and stops on SIGTERM', async (t) => {
+  const probe = spawnSync('unshare', ['--pid', '--fork', '--mount-proc', 'true']);
+  if (probe.status !== 0) return t.skip('no right to make a pid namespace here');
+  const s = await sidecar(t, { codex: { orphan: true } });
+  s.start({ under: ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'] });
+  await s.ready();
+  const status = await s.status();
+  assert.equal(status.pid, 1);
+  const from = s.mark;
+  const inner = Number(spawnSync('pgrep', ['-P', String(s.process.pid)], { encoding: 'utf8' }).stdout);
+  process.kill(inner, 'SIGTERM');
+  assert.equal((await s.exited).code, 0);
+  assert.ok(s.lines.slice(from).some((l) => l.app === 'proxy' && l.to === 'stopped'));
 });

@@ -166,8 +166,9 @@ export class Sidecar {
     fs.writeFileSync(path.join(this.root, 'home', 'config.toml'), toml);
   }
 
-  start(...args) {
-    this.process = spawn(this.bin, args.length ? args : ['run'], {
+  start({ under = [] } = {}) {
+    const [file, ...args] = [...under, this.bin, 'run'];
+    this.process = spawn(file, args, {
       env: this.env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
