@@ -515,6 +515,8 @@ struct app_info
 app_info(const struct app *a)
 {
 	bool planned = a->fsm.state == APP_BACKOFF || a->fsm.state == APP_FAILED;
+	uint64_t in_state_ms = uv_now(a->loop) - a->since_ms;
+	uint64_t left_ms = a->delay_ms > in_state_ms ? a->delay_ms - in_state_ms : 0;
 
 	return (struct app_info){
 		.name = a->name,
@@ -526,8 +528,8 @@ app_info(const struct app *a)
 		.pid = a->process.pid,
 		.generation = a->generation,
 		.restarts = a->restarts,
-		.since_ms = uv_now(a->loop) - a->since_ms,
-		.next_retry_ms = planned ? (int64_t)uv_timer_get_due_in(&a->timer) : -1,
+		.since_ms = in_state_ms,
+		.next_retry_ms = planned ? (int64_t)left_ms : -1,
 		.ran_ready = a->ran_ready,
 		.has_exit = a->has_exit,
 		.exit_status = a->exit_status,

@@ -22,7 +22,7 @@ static const char usage[] =
 	"  version, help\n"
 	"\n"
 	"  --socket PATH       the control socket (default: CODEX_CONTROL_SOCKET, or control.sock "
-        "in\n"
+	"in\n"
 	"                      the runtime folder)\n"
 	"\n"
 	"Exit codes: 0 well, 1 not well, 2 no supervisor answers, 64 usage, 70 gave up,\n"

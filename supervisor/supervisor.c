@@ -306,6 +306,7 @@ supervisor_run(const struct settings *settings)
 		return EXIT_GAVE_UP;
 	s.started_ms = uv_now(&s.loop);
 	(void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of write */
+	(void)signal(SIGHUP, SIG_IGN);  /* a terminal that went away is no reason to stop */
 	r = make_folders(&s, &err);
 	if (r == 0)
 		r = build(&s, &err);

@@ -175,6 +175,8 @@ finish(struct codex_setup *s)
 		return;
 	}
 	s->fn = NULL;
+	if (s->err.code < 0)
+		(void)snprintf(s->warning, sizeof(s->warning), "%s", s->err.text);
 	fn(s->arg, s->err.code, &s->err);
 }
 

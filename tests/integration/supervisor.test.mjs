@@ -348,8 +348,7 @@ test('while it stops, callers are refused rather than left waiting', async (t) =
 test('an app-server that cannot start: backoff with the reason it gave, and no flood', async (t) => {
   const s = await sidecar(t, { codex: { exit: 1, says: 'Error: this is why' } });
   s.start();
-  const from = s.mark;
-  await s.became('app-server-0', 'backoff', from);
+  await s.line((l) => /STANDIN .*backend\/down/.test(l.msg), 'backend/down');
   const again = await s.line((l) => l.app === 'app-server-0' && /again in \d+ ms/.test(l.msg), 'a delay');
   assert.match(again.msg, /exited with code 1: Error: this is why/);
   const app = await until(async () => {
@@ -358,6 +357,8 @@ test('an app-server that cannot start: backoff with the reason it gave, and no f
   }, 'backoff in status');
   assert.deepEqual(app.last_exit, { code: 1, signal: null, reason: 'exited with code 1: Error: this is why' });
   assert.ok(app.next_retry_ms >= 0);
+  const downs = s.proxySaid.map((said) => said.heard).filter((m) => m?.method === 'backend/down');
+  assert.ok(downs.some((m) => m.params.next_retry_ms >= 250), 'the proxy knows when the next try is');
   assert.equal((await s.cli('status', '--exit-code')).code, 1);
 });
 
