@@ -78,9 +78,9 @@ $O/codex-proxy: $O/obj/proxy/main.o $O/libproxy.a $O/libcommon.a
 	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ $(PROXY_LIBS)
 $O/codex-healthcheck: $O/obj/healthcheck/main.o $O/libhealthcheck.a $O/libcommon.a
 	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ $(HEALTHCHECK_LIBS)
-$O/demo-provider: $O/obj/tests/fakes/demo_provider.o $O/libcommon.a
+$O/demo-provider: $(call objs,$(addprefix tests/fakes/,demo_provider.c model_answer.c script.c fake.c))
 	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ $(FAKE_LIBS)
-$O/fake-app-server: $O/obj/tests/fakes/fake_app_server.o $O/libcommon.a
+$O/fake-app-server: $(call objs,$(addprefix tests/fakes/,fake_app_server.c fake_turn.c script.c fake.c))
 	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ $(FAKE_LIBS)
 $O/tests/%: $O/obj/tests/unit/%.o $O/libsupervisor.a $O/libproxy.a $O/libhealthcheck.a $O/libcommon.a
 	@mkdir -p $(@D)
