@@ -45,12 +45,14 @@ int control_conn_connect(struct control_conn **out, uv_loop_t *loop, const char 
                          const struct control_handlers *handlers, void *arg) MUST_CHECK;
 /* Idempotent. Pending calls are answered CONTROL_DISCONNECTED before on_closed. */
 void control_conn_close(struct control_conn *conn);
-/* Closes after what is queued has been written, or after deadline_ms. */
+/* Reads no more, and closes after what is queued has been written, or after deadline_ms. */
 void control_conn_finish(struct control_conn *conn, uint64_t deadline_ms);
 
 pid_t control_conn_peer_pid(const struct control_conn *conn);
 uid_t control_conn_peer_uid(const struct control_conn *conn);
 gid_t control_conn_peer_gid(const struct control_conn *conn);
+/* By its primary or a supplementary group, as they were when it connected. */
+bool control_conn_peer_in_group(const struct control_conn *conn, gid_t gid);
 void *control_conn_data(const struct control_conn *conn); /* the owner's own note on it */
 void control_conn_set_data(struct control_conn *conn, void *data);
 
@@ -58,7 +60,9 @@ void control_conn_set_data(struct control_conn *conn, void *data);
 void control_call(struct control_conn *conn, const char *method, json_t *params,
                   uint64_t timeout_ms, control_answer_fn answer, void *arg);
 void control_notify(struct control_conn *conn, const char *method, json_t *params);
-/* result: reference taken over. Free the request. */
+/* result: reference taken over (NULL: building it failed, the peer gets an error). Free the
+ * request.
+ */
 void control_reply(struct control_request *req, json_t *result);
 void
 control_reply_error(struct control_request *req, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);

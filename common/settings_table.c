@@ -44,7 +44,6 @@
 		.fallback = (fallback_), .choices = (choices_), .help = (help_)                    \
 	}
 
-/* clang-format off: a row is two lines, its limits and its help */
 const struct setting settings_table[] = {
 	/* who may call */
 	SECRET("CODEX_PROXY_API_KEY", P, api_key, "the key that callers must send"),
@@ -151,6 +150,5 @@ const struct setting settings_table[] = {
 	SECRET("CODEX_ALERT_WEBHOOK_URL", H, alert_webhook_url, "where alerts are posted"),
 	PATH("CODEX_ALERT_WEBHOOK_URL_FILE", H, alert_webhook_url_file, "file that holds that URL"),
 };
-/* clang-format on */
 
 const size_t settings_count = NELEM(settings_table);

@@ -1,0 +1,281 @@
+/* control_server: the listening control socket. */
+#include "common/control_server.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "common/log.h"
+
+#define BACKLOG    64
+#define PARTING_MS 500 /* for answers on their way when the server closes */
+
+struct control_server {
+	uv_pipe_t listener;
+	bool listening; /* the handle is open */
+	char *path;
+	dev_t dev; /* of the socket file that we made */
+	ino_t ino;
+	gid_t gid;
+	struct control_handlers handlers;
+	void *arg;
+	struct control_conn *conns[CONTROL_CLIENTS_MAX];
+	size_t count; /* of conns */
+	size_t open;  /* connections not yet freed, refused ones too */
+	bool closing;
+	void (*on_closed)(void *arg);
+	void *on_closed_arg;
+};
+
+/* --- the socket file ------------------------------------------------------------------------ */
+
+/* 0: nobody answers there and nothing is in the way. */
+static int
+clear_path(const struct sockaddr_un *addr, struct err *err)
+{
+	const char *path = addr->sun_path;
+	AUTO_FD int fd = -1;
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : err_set(err, -errno, "%s: %s", path, strerror(errno));
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(err, -EEXIST, "%s: exists and is no socket", path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_set(err, -errno, "socket: %s", strerror(errno));
+	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno == EAGAIN)
+		return err_set(err, -EADDRINUSE, "%s: somebody else listens there", path);
+	if (errno == ENOENT)
+		return 0;
+	if (errno != ECONNREFUSED)
+		return err_set(err, -errno, "%s: %s", path, strerror(errno));
+	if (unlink(path) < 0 && errno != ENOENT)
+		return err_set(err, -errno, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int
+bind_socket(int *out, const struct sockaddr_un *addr, gid_t gid, struct err *err)
+{
+	const char *path = addr->sun_path;
+	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mode_t before;
+	int r;
+
+	if (fd < 0)
+		return err_set(err, -errno, "socket: %s", strerror(errno));
+	before = umask(0177); /* never open to others, not for a moment either */
+	r = bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
+	(void)umask(before); /* cannot fail */
+	if (r < 0)
+		return err_set(err, r, "%s: %s", path, strerror(-r));
+	if (gid != (gid_t)-1 && (chown(path, (uid_t)-1, gid) < 0 || chmod(path, 0660) < 0)) {
+		r = -errno;
+		(void)unlink(path); /* the first error is the one to tell */
+		return err_set(err, r, "%s: cannot be given to group %u: %s", path, (unsigned)gid,
+		               strerror(-r));
+	}
+	*out = fd;
+	fd = -1;
+	return 0;
+}
+
+/* Only the file that we made: another program may have taken the name since. */
+static void
+remove_file(const struct control_server *s)
+{
+	struct stat st;
+
+	if (lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino)
+		(void)unlink(s->path); /* a stale socket is replaced at the next start */
+}
+
+/* --- connections ---------------------------------------------------------------------------- */
+
+static void
+end_if_all_gone(struct control_server *s)
+{
+	if (!s->closing || s->listening || s->open > 0)
+		return;
+	if (s->on_closed != NULL)
+		s->on_closed(s->on_closed_arg);
+	free(s->path);
+	free(s);
+}
+
+static void
+on_request(void *arg, struct control_conn *conn, struct control_request *req, const char *method,
+           json_t *params)
+{
+	struct control_server *s = arg;
+
+	if (s->handlers.on_request != NULL)
+		s->handlers.on_request(s->arg, conn, req, method, params);
+	else
+		control_reply_error(req, CONTROL_METHOD_NOT_FOUND, "no method %s", method);
+}
+
+static void
+on_notification(void *arg, struct control_conn *conn, const char *method, json_t *params)
+{
+	struct control_server *s = arg;
+
+	if (s->handlers.on_notification != NULL)
+		s->handlers.on_notification(s->arg, conn, method, params);
+}
+
+static void
+on_conn_closed(void *arg, struct control_conn *conn)
+{
+	struct control_server *s = arg;
+	size_t i = 0;
+
+	while (i < s->count && s->conns[i] != conn)
+		i++;
+	if (i < s->count) { /* else it was refused, and nobody knows of it */
+		s->conns[i] = s->conns[--s->count];
+		if (s->handlers.on_closed != NULL)
+			s->handlers.on_closed(s->arg, conn);
+	}
+	s->open--;
+	end_if_all_gone(s);
+}
+
+static bool
+may_connect(const struct control_server *s, const struct control_conn *conn)
+{
+	uid_t uid = control_conn_peer_uid(conn);
+
+	return uid == geteuid() || uid == 0 ||
+	       (s->gid != (gid_t)-1 && control_conn_peer_in_group(conn, s->gid));
+}
+
+static void
+on_connection(uv_stream_t *listener, int status)
+{
+	static const struct control_handlers handlers = {
+		.on_request = on_request,
+		.on_notification = on_notification,
+		.on_closed = on_conn_closed,
+	};
+	struct control_server *s = listener->data;
+	struct control_conn *conn;
+	int r = status < 0 ? status : control_conn_accept(&conn, listener, &handlers, s);
+
+	if (r < 0) {
+		log_warning("control: accept: %s", strerror(-r));
+		return;
+	}
+	s->open++;
+	if (s->count == CONTROL_CLIENTS_MAX) {
+		log_warning("control: pid %d refused: %d connections already",
+		            (int)control_conn_peer_pid(conn), CONTROL_CLIENTS_MAX);
+		control_conn_close(conn);
+	} else if (!may_connect(s, conn)) {
+		log_warning("control: pid %d of user %u refused", (int)control_conn_peer_pid(conn),
+		            (unsigned)control_conn_peer_uid(conn));
+		control_conn_close(conn);
+	} else {
+		s->conns[s->count++] = conn;
+	}
+}
+
+void
+control_server_each(struct control_server *s, void (*fn)(void *arg, struct control_conn *conn),
+                    void *arg)
+{
+	for (size_t i = 0; i < s->count; i++)
+		fn(arg, s->conns[i]);
+}
+
+/* --- the server ----------------------------------------------------------------------------- */
+
+static void
+on_listener_closed(uv_handle_t *handle)
+{
+	struct control_server *s = handle->data;
+
+	s->listening = false;
+	end_if_all_gone(s);
+}
+
+void
+control_server_close(struct control_server *s, void (*fn)(void *arg), void *arg)
+{
+	if (fn != NULL) {
+		s->on_closed = fn;
+		s->on_closed_arg = arg;
+	}
+	if (s->closing)
+		return;
+	s->closing = true;
+	remove_file(s);
+	uv_close((uv_handle_t *)&s->listener, on_listener_closed);
+	for (size_t i = 0; i < s->count; i++)
+		control_conn_finish(s->conns[i], PARTING_MS);
+}
+
+/* fd: taken over. On failure the handle is closed by the loop, which then frees s. */
+static int
+start_listening(struct control_server *s, uv_loop_t *loop, int fd, struct err *err)
+{
+	struct stat st;
+	int r;
+
+	(void)uv_pipe_init(loop, &s->listener, 0); /* returns 0, always */
+	s->listener.data = s;
+	s->listening = true;
+	if (lstat(s->path, &st) == 0) {
+		s->dev = st.st_dev;
+		s->ino = st.st_ino;
+	}
+	r = uv_pipe_open(&s->listener, fd);
+	if (r < 0)
+		(void)close(fd); /* nothing was written to it */
+	else
+		r = uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);
+	if (r == 0)
+		return 0;
+	(void)err_set(err, r, "%s: %s", s->path, strerror(-r));
+	control_server_close(s, NULL, NULL);
+	return r;
+}
+
+int
+control_server_new(struct control_server **out, uv_loop_t *loop, const char *path, gid_t gid,
+                   const struct control_handlers *handlers, void *arg, struct err *err)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct control_server *s;
+	int fd = -1, r;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return err_set(err, -ENAMETOOLONG, "%s: longer than the %zu bytes of a socket path",
+		               path, sizeof(addr.sun_path) - 1);
+	memcpy(addr.sun_path, path, strlen(path));
+	r = clear_path(&addr, err);
+	if (r < 0)
+		return r;
+	s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return err_set(err, -ENOMEM, "out of memory");
+	s->path = strdup(path);
+	s->gid = gid;
+	s->handlers = *handlers;
+	s->arg = arg;
+	r = s->path == NULL ? err_set(err, -ENOMEM, "out of memory")
+	                    : bind_socket(&fd, &addr, gid, err);
+	if (r < 0) {
+		free(s->path);
+		free(s);
+		return r;
+	}
+	r = start_listening(s, loop, fd, err);
+	if (r < 0)
+		return r;
+	*out = s;
+	return 0;
+}
