@@ -397,14 +397,18 @@ log_line(enum log_level level, const struct log_field *fields, size_t count, con
 	int saved = errno;
 	char text[TEXT_MAX];
 	struct line l;
+	int n;
 
 	if (!log_state.ready)
 		log_init(log_state.program, log_state.level, log_state.format);
 	if (level > log_state.level)
 		return;
 	errno = saved; /* for %m */
-	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	if (n < 0)
 		(void)snprintf(text, sizeof(text), "%s", fmt);
+	else if ((size_t)n >= sizeof(text))
+		memcpy(text + sizeof(text) - sizeof("..."), "...", sizeof("..."));
 	build(&l, level, fields, count, text);
 	emit(&l);
 	errno = saved;
