@@ -1,0 +1,403 @@
+/* connection: what happens on a connection, told by libwebsockets; the life of its exchanges.
+ *
+ * Every callback returns 0 to go on and -1 to close, after which the CLOSED event comes. */
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/log.h"
+#include "proxy/http/internal.h"
+
+/* One send. The rest of a larger answer stays in the queue, where it is counted: what
+ * libwebsockets could not send it copies, without a limit. */
+#define WRITE_MAX ((size_t)65536)
+
+/* After a refusal the body is read on for so long, unheard: closing at once would make a reset of
+ * it, and the client might lose the answer. */
+#define LINGER_US ((lws_usec_t)2 * LWS_US_PER_SEC)
+
+static struct http_exchange *
+take_off(struct http_exchange *x)
+{
+	struct lws *wsi = x->wsi;
+
+	lws_set_opaque_user_data(wsi, NULL);
+	lws_set_timer_usecs(wsi, LWS_SET_TIMER_USEC_CANCEL);
+	x->wsi = NULL;
+	return x;
+}
+
+/* The end of an exchange that was not answered in full, or of one that only lingered. */
+static void
+end_early(struct http_exchange *x)
+{
+	(void)take_off(x);
+	exchange_done(x, false);
+	exchange_free(x);
+}
+
+void
+connection_lose(struct http_exchange *x)
+{
+	guard_kill(x->wsi);
+	end_early(x);
+}
+
+/* The whole answer has left. */
+static int
+finish(struct http_exchange *x)
+{
+	struct lws *wsi = x->wsi;
+	bool close_now = x->close;
+
+	exchange_done(x, true);
+	if (!x->body_complete) {
+		if (close_now)
+			lws_set_timer_usecs(wsi, LINGER_US);
+		return 0; /* until the end of the body, or of the time for it */
+	}
+	exchange_free(take_off(x));
+	if (close_now)
+		return -1;
+	return lws_http_transaction_completed(wsi) != 0 ? -1 : 0;
+}
+
+/* Sends what is queued, once. Returns like a callback; *over: the exchange has gone. */
+static int
+flush(struct http_exchange *x, bool *over)
+{
+	struct lws *wsi = x->wsi;
+	size_t len = 0;
+	unsigned char *bytes;
+
+	*over = false;
+	if (x->cut)
+		return -1;
+	bytes = out_queue_peek(&x->out, WRITE_MAX, &len);
+	if (len > 0) {
+		if (lws_write(wsi, bytes, len, LWS_WRITE_HTTP) < 0)
+			return -1;
+		out_queue_consume(&x->out, len);
+	}
+	if (out_queue_size(&x->out) > 0 || lws_partial_buffered(wsi)) {
+		guard_stall_start(x);
+		exchange_ask_to_write(x);
+		return 0;
+	}
+	if (x->answer != HTTP_ANSWER_WHOLE || (x->server->closed && x->owes_done))
+		return 0;
+	*over = true;
+	return finish(x);
+}
+
+/* At the end of each event that may have queued something. */
+static int
+settle(struct http_exchange *x)
+{
+	bool over;
+
+	x->in_event = false;
+	if (x->answer == HTTP_ANSWER_WHOLE && !lws_partial_buffered(x->wsi))
+		return flush(x, &over);
+	/* Also where nothing is queued: parking is done in WRITEABLE. */
+	exchange_ask_to_write(x);
+	return 0;
+}
+
+static void
+hand_out(struct http_exchange *x)
+{
+	struct http_server *s = x->server;
+
+	lws_set_timer_usecs(x->wsi, LWS_SET_TIMER_USEC_CANCEL); /* the body's */
+	if (x->answer != HTTP_ANSWER_NONE || x->cut)
+		return; /* refused meanwhile */
+	if (s->closed) {
+		x->close = true;
+		exchange_error(x, 503, "The server is shutting down.");
+		return;
+	}
+	x->owes_done = true;
+	s->handlers->on_request(s->arg, x);
+}
+
+static const struct {
+	enum lws_token_indexes token;
+	enum http_method method;
+} methods[] = {
+	{WSI_TOKEN_GET_URI,     HTTP_GET    },
+        {WSI_TOKEN_POST_URI,    HTTP_POST   },
+	{WSI_TOKEN_HEAD_URI,    HTTP_HEAD   },
+        {WSI_TOKEN_PUT_URI,     HTTP_PUT    },
+	{WSI_TOKEN_PATCH_URI,   HTTP_PATCH  },
+        {WSI_TOKEN_DELETE_URI,  HTTP_DELETE },
+	{WSI_TOKEN_OPTIONS_URI, HTTP_OPTIONS},
+};
+
+static bool
+find_method(struct lws *wsi, enum http_method *out)
+{
+	for (size_t i = 0; i < NELEM(methods); i++) {
+		if (lws_hdr_total_length(wsi, methods[i].token) <= 0)
+			continue;
+		*out = methods[i].method;
+		return true;
+	}
+	return false;
+}
+
+/* Is the word an element of the comma separated list? */
+static bool
+lists(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	while (*list != '\0') {
+		list += strspn(list, ", \t");
+		if (strncasecmp(list, word, len) == 0 && strcspn(list, ", \t") == len)
+			return true;
+		list += strcspn(list, ",");
+	}
+	return false;
+}
+
+/* HTTP/1.0 connections are not kept: it is 1.1 in all that is met today. */
+static void
+read_version(struct http_exchange *x)
+{
+	char text[256] = "";
+
+	(void)lws_hdr_copy(x->wsi, text, sizeof(text), WSI_TOKEN_HTTP); /* "" then: 1.0 */
+	x->http_1_0 = strcmp(text, "HTTP/1.1") != 0;
+	text[0] = '\0';
+	/* One that does not fit is refused as a list we cannot read: closed. */
+	x->close = lws_hdr_copy(x->wsi, text, sizeof(text), WSI_TOKEN_CONNECTION) < 0 ||
+	           lists(text, "close") || x->http_1_0;
+}
+
+/* What the handlers and the limits say to a head that can be read. */
+static void
+admit(struct http_exchange *x)
+{
+	struct http_server *s = x->server;
+
+	if (s->closed) {
+		x->close = true;
+		exchange_error(x, 503, "The server is shutting down.");
+		return;
+	}
+	x->owes_done = true;
+	if (s->handlers->on_head(s->arg, x) != 0) {
+		if (x->answer == HTTP_ANSWER_NONE)
+			exchange_error(x, 500, "The request was refused."); /* our own bug */
+		return;
+	}
+	if (x->content_length > s->limits.max_body_bytes)
+		exchange_error(x, 413, "The request body is larger than this server takes.");
+}
+
+static int
+on_head(struct lws *wsi, const char *path, size_t len)
+{
+	struct http_server *s = lws_vhost_user(lws_get_vhost(wsi));
+	enum http_method method;
+	struct http_exchange *x;
+
+	if (!find_method(wsi, &method))
+		return -1;
+	x = exchange_new(s, wsi, method, path, len);
+	if (x == NULL) {
+		log_warning("out of memory: a connection is closed");
+		return -1;
+	}
+	lws_set_opaque_user_data(wsi, x);
+	x->in_event = true;
+	read_version(x);
+	if (guard_head(x) == GUARD_HEAD_REFUSED)
+		return settle(x);
+	/* Whether a client that waits for our word sends its body after a refusal is not known;
+	 * and more than the limit is not read for nothing. */
+	if (x->expect_continue || x->content_length > s->limits.max_body_bytes)
+		x->close = true;
+	admit(x);
+	if (x->answer != HTTP_ANSWER_NONE || x->cut) {
+		lws_set_timer_usecs(wsi, (lws_usec_t)s->limits.body_timeout_ms * 1000);
+		return settle(x);
+	}
+	if (x->body_complete) {
+		hand_out(x);
+		return settle(x);
+	}
+	lws_set_timer_usecs(wsi, (lws_usec_t)s->limits.body_timeout_ms * 1000);
+	if (x->expect_continue) {
+		static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+		x->close = false;
+		if (!out_queue_append(&x->out, go_on, sizeof(go_on) - 1))
+			return -1;
+		return settle(x);
+	}
+	x->in_event = false;
+	return 0;
+}
+
+/* The body cannot be taken: answered at once, the rest of it is read over. */
+static int
+refuse_body(struct http_exchange *x, int status, const char *message)
+{
+	x->close = true;
+	http_body_release(x);
+	exchange_error(x, status, message);
+	return settle(x);
+}
+
+static int
+add_body(struct http_exchange *x, const char *data, size_t len)
+{
+	int r = exchange_add_body(x, data, len);
+
+	if (r == -EMSGSIZE)
+		return refuse_body(x, 413, "The request body is larger than this server takes.");
+	return r < 0 ? refuse_body(x, 503, "Out of memory.") : 0;
+}
+
+static int
+on_chunked_body(struct http_exchange *x, const char *data, size_t len)
+{
+	const char *piece = NULL;
+	size_t piece_len = 0;
+	int r;
+
+	for (;;) {
+		switch (chunked_next(&x->chunked, &data, &len, &piece, &piece_len)) {
+		case CHUNKED_MORE:
+			return 0;
+		case CHUNKED_PIECE:
+			r = add_body(x, piece, piece_len);
+			if (r < 0 || x->answer != HTTP_ANSWER_NONE)
+				return r;
+			break;
+		case CHUNKED_BAD:
+			return refuse_body(x, 400, "The chunked body is malformed.");
+		case CHUNKED_END:
+			x->body_complete = true;
+			hand_out(x);
+			return settle(x);
+		}
+	}
+}
+
+static int
+on_body(struct http_exchange *x, const char *data, size_t len)
+{
+	if (x == NULL || x->cut)
+		return -1; /* killed; its timer may have been taken back by this read */
+	if (x->answer != HTTP_ANSWER_NONE || x->body_complete)
+		return 0; /* refused: read over. Or the next request after a chunked body */
+	x->in_event = true;
+	if (x->body_chunked)
+		len = (size_t)on_chunked_body(x, data, len);
+	else
+		len = (size_t)add_body(x, data, len);
+	if ((int)len == 0 && lws_get_opaque_user_data(x->wsi) == x)
+		x->in_event = false;
+	return (int)len;
+}
+
+static int
+on_body_complete(struct http_exchange *x)
+{
+	bool over;
+
+	if (x == NULL || x->cut)
+		return -1;
+	if (x->body_complete)
+		return 0; /* a request that waits behind this one; see guard_park */
+	x->body_complete = true;
+	if (x->answer == HTTP_ANSWER_WHOLE && !x->owes_done)
+		return lws_partial_buffered(x->wsi) ? 0 : flush(x, &over); /* it was read over */
+	x->in_event = true;
+	hand_out(x);
+	return settle(x);
+}
+
+static int
+on_writable(struct http_exchange *x)
+{
+	bool over;
+	int r;
+
+	if (x == NULL)
+		return -1; /* killed */
+	x->asked = false;
+	r = flush(x, &over);
+	if (r < 0 || over)
+		return r;
+	if (!x->body_complete)
+		return 0;
+	guard_park(x);
+	return GUARD_PARKED;
+}
+
+static int
+on_timer(struct http_exchange *x)
+{
+	if (x == NULL)
+		return 0;
+	if (!x->body_complete && x->answer == HTTP_ANSWER_NONE) {
+		x->body_complete = true; /* what still comes is not waited for */
+		x->in_event = true;
+		return refuse_body(x, 408, "The request body did not arrive in time.");
+	}
+	if (!x->body_complete && !x->owes_done)
+		return -1; /* lingered long enough */
+	if (!guard_stall_check(x))
+		connection_lose(x);
+	return 0;
+}
+
+static void
+on_closed(struct http_exchange *x)
+{
+	if (x != NULL)
+		end_early(x);
+}
+
+int
+connection_on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                    size_t len)
+{
+	struct http_exchange *x;
+
+	/* libwebsockets has more reasons than a server without WebSockets hears. */
+	switch ((int)reason) {
+	case LWS_CALLBACK_WSI_CREATE:
+		server_on_connection(lws_vhost_user(lws_get_vhost(wsi)));
+		return 0;
+	case LWS_CALLBACK_HTTP:
+		return on_head(wsi, in, len);
+	case LWS_CALLBACK_HTTP_BODY:
+		return on_body(lws_get_opaque_user_data(wsi), in, len);
+	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+		return on_body_complete(lws_get_opaque_user_data(wsi));
+	case LWS_CALLBACK_HTTP_WRITEABLE:
+		return on_writable(lws_get_opaque_user_data(wsi));
+	case LWS_CALLBACK_TIMER:
+		return on_timer(lws_get_opaque_user_data(wsi));
+	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+		*(char *)in = '\0'; /* see guards.h: not asked for any more */
+		return 0;
+	case LWS_CALLBACK_RAW_ADOPT:
+		return -1; /* CONNECT */
+	case LWS_CALLBACK_CLOSED_HTTP:
+		on_closed(lws_get_opaque_user_data(wsi));
+		return 0;
+	case LWS_CALLBACK_WSI_DESTROY:
+		x = lws_get_opaque_user_data(wsi);
+		on_closed(x); /* closed in a state that has no CLOSED */
+		server_on_disconnection(lws_vhost_user(lws_get_vhost(wsi)));
+		return 0;
+	default:
+		return 0;
+	}
+}

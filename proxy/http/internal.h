@@ -1,0 +1,127 @@
+/* internal: what the files of proxy/http share; nobody outside includes it.
+ *
+ * server.c accepts, connection.c obeys libwebsockets' callbacks, guards.c keeps its traps away,
+ * exchange.c holds one request and its answer. */
+#ifndef SIDECAR_PROXY_HTTP_INTERNAL_H
+#define SIDECAR_PROXY_HTTP_INTERNAL_H
+
+#include "proxy/http/chunked.h"
+#include "proxy/http/http.h"
+#include "proxy/http/out_queue.h"
+
+struct http_listener;
+
+struct http_server {
+	struct lws_context *ctx;
+	struct lws_vhost *vhost;
+	uv_loop_t *loop;
+	struct http_limits limits;
+	const struct http_handlers *handlers;
+	void *arg;
+	struct http_listener *listeners;
+	uv_timer_t retry; /* accepting again after files ran out */
+	unsigned connections;
+	bool draining; /* every answer asks for the connection to be closed */
+	bool closed;   /* the handlers are not called any more */
+};
+
+/* How far the answer is. */
+enum http_answer {
+	HTTP_ANSWER_NONE,
+	HTTP_ANSWER_STREAM, /* begun */
+	HTTP_ANSWER_WHOLE,  /* all of it is queued */
+};
+
+/* An idle connection has none: it lives from the head of the request to the last byte of the
+ * answer, or to the end of the request body, whichever is later. */
+struct http_exchange {
+	struct http_server *server;
+	struct lws *wsi; /* NULL once the connection and this have parted */
+	void *data;
+
+	enum http_method method;
+	const char *path;
+	const char *headers[HTTP_HEADER_COUNT];
+	const char *request_id;
+	uint64_t started_ns;
+
+	bool body_complete;
+	bool body_chunked;
+	bool expect_continue;
+	struct chunked chunked;
+	uint64_t content_length;
+	char *body;
+	size_t body_len;
+	size_t body_cap;
+
+	enum http_answer answer;
+	bool http_1_0;
+	bool close;    /* the connection ends with this answer */
+	bool unframed; /* a stream without chunks, ended by closing */
+	char *extra;   /* the header lines that the handler added */
+	size_t extra_len;
+	struct out_queue out;
+
+	bool owes_done; /* the handler has seen it, and has not seen its end */
+	bool cut;       /* being killed: nothing is taken, nothing is sent */
+	bool in_event; /* inside a callback of libwebsockets that looks at the queue when it ends */
+	bool asked;    /* WRITEABLE has been asked for, and is still to come */
+
+	/* guards.c: see there. */
+	bool parked;
+	bool watching;
+	uv_poll_t watch;
+	int watch_fd;
+	bool stall_armed;
+	bool moved;     /* a write went out since the last look */
+	unsigned still; /* looks in a row that saw no byte taken */
+	int on_the_way; /* at that look, in the kernel */
+
+	char text[]; /* what the strings above point to */
+};
+
+/* exchange.c */
+struct http_exchange *exchange_new(struct http_server *s, struct lws *wsi, enum http_method method,
+                                   const char *path, size_t path_len) MUST_CHECK;
+/* Tells the handler that it is over, if it does not know yet. */
+void exchange_done(struct http_exchange *x, bool complete);
+/* Asks for WRITEABLE: all that is queued until then leaves together. */
+void exchange_ask_to_write(struct http_exchange *x);
+/* Exactly once, after it has been taken off its connection. */
+void exchange_free(struct http_exchange *x);
+/* Appends request body. 0, -EMSGSIZE over the limit, -ENOMEM. */
+int exchange_add_body(struct http_exchange *x, const char *data, size_t len) MUST_CHECK;
+/* An answer of the server itself, its body made by format_error. */
+void exchange_error(struct http_exchange *x, int status, const char *message);
+
+/* connection.c */
+int connection_on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                        size_t len);
+/* The client has gone, or is being thrown out: ends the exchange now, the connection soon. */
+void connection_lose(struct http_exchange *x);
+
+/* server.c */
+void server_on_connection(struct http_server *s);
+void server_on_disconnection(struct http_server *s);
+
+/* guards.c */
+enum guard_head { GUARD_HEAD_OK, GUARD_HEAD_REFUSED };
+
+/* Finds out how the body is framed, and answers what cannot be read safely. REFUSED: an answer is
+ * queued, the connection must close after it. */
+enum guard_head guard_head(struct http_exchange *x);
+/* Stops libwebsockets from reading while an answer is being made; a client that goes away is
+ * noticed all the same. Only from the WRITEABLE callback, which must return GUARD_PARKED then;
+ * returning 0 from it ends the parking. */
+#define GUARD_PARKED 1
+void guard_park(struct http_exchange *x);
+/* Ends the connection without another byte, from any place; its CLOSED event follows. */
+void guard_kill(struct lws *wsi);
+/* Called after each write: while bytes wait, looks that the client goes on taking some. */
+void guard_stall_start(struct http_exchange *x);
+/* The timer of it has come. false: it has taken nothing for too long. */
+bool guard_stall_check(struct http_exchange *x);
+/* The watch of guard_park ends. True: x is freed by it, later. */
+bool guard_unwatch(struct http_exchange *x);
+
+#endif

@@ -1,0 +1,100 @@
+/* lws_context: the one libwebsockets context of the process, on our own libuv loop. */
+#include "proxy/lws_context.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "common/log.h"
+
+/* libwebsockets sizes its tables by the limit of open files. Containers set that to a million and
+ * more; nobody needs more than this here. */
+#define OPEN_FILES_MAX 65536
+
+/* The longest request head. Node takes 16 KiB as well. */
+#define REQUEST_HEAD_MAX 16384
+
+/* One read of a socket: a request body arrives in pieces of this. */
+#define READ_MAX 32768
+
+/* What libwebsockets complains of is mostly what clients send: a flood of it must not fill the
+ * log. */
+#define LINES_PER_SECOND 10
+
+/* Set to NULL by libwebsockets when the context is freed: only it knows in which of the two
+ * destroy calls that is. */
+static struct lws_context *live;
+
+static void
+on_line(int level, const char *line)
+{
+	static time_t second;
+	static unsigned lines;
+	time_t now = time(NULL);
+
+	if (now != second) {
+		second = now;
+		lines = 0;
+	}
+	if (lines++ < LINES_PER_SECOND)
+		log_warning("libwebsockets: %.*s", (int)strcspn(line, "\n"), line);
+}
+
+static void
+set_open_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max < OPEN_FILES_MAX ? limit.rlim_max : OPEN_FILES_MAX;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warning("open files: %s, going on with the limit as it is", strerror(errno));
+}
+
+int
+lws_context_open(struct lws_context **out, uv_loop_t *loop, struct err *err)
+{
+	struct lws_context_creation_info info;
+	void *loops[1] = {loop};
+
+	set_open_files();
+	lws_set_log_level(LLL_ERR | LLL_WARN, on_line);
+	memset(&info, 0, sizeof(info));
+	info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
+	info.foreign_loops = loops;
+	info.pcontext = &live;
+	info.uid = (uid_t)-1;
+	info.gid = (gid_t)-1;
+	info.max_http_header_data = REQUEST_HEAD_MAX;
+	info.pt_serv_buf_size = READ_MAX;
+	info.timeout_secs = LWS_STALL_SECS;
+	live = lws_create_context(&info);
+	if (live == NULL)
+		return err_set(err, -ENOMEM, "libwebsockets: the context could not be made");
+	*out = live;
+	return 0;
+}
+
+/* A uv_stop() that was asked for earlier ends one uv_run() before its time. */
+static void
+drain(uv_loop_t *loop)
+{
+	while (uv_loop_alive(loop))
+		(void)uv_run(loop, UV_RUN_DEFAULT); /* loop_alive is the condition */
+}
+
+void
+lws_context_shutdown(struct lws_context *ctx, uv_loop_t *loop)
+{
+	if (ctx == NULL)
+		return;
+	lws_set_log_level(0, NULL); /* it logs its own stopping as an error */
+	lws_context_destroy(ctx);   /* begins: closes every connection */
+	drain(loop);
+	if (live != NULL)
+		lws_context_destroy(live); /* ends: frees */
+	drain(loop);
+	live = NULL;
+}
