@@ -392,7 +392,7 @@ usage(FILE *out)
 		"usage: demo-provider [--port N] [--record FILE] [--events] [--die-with-parent]\n"
 		"A model provider for trying things out: POST .../responses, GET /stats.\n"
 		"  --port N           listen on 127.0.0.1:N; 0 (default): a free one is chosen\n"
-		"  --record FILE      append each request as one line of JSON\n"
+		"  --record FILE      append each request as one line of JSON; -: print it\n"
 		"  --events           print a line when a request begins and ends\n"
 		"  --die-with-parent  do not outlive the process that started it\n",
 		out);
@@ -409,9 +409,7 @@ main(int argc, char **argv)
 		if (c == 'p') {
 			port = optarg;
 		} else if (c == 'r') {
-			demo.record = fopen(optarg, "ae");
-			if (demo.record == NULL)
-				err(70, "%s", optarg);
+			demo.record = fake_record(optarg);
 		} else if (c == 'e') {
 			demo.events = true;
 		} else if (c == 'd') {

@@ -145,6 +145,16 @@ fake_open(struct fake *f, const char *listen_on, const struct lws_protocols *pro
 	(void)fflush(stdout);
 }
 
+FILE *
+fake_record(const char *name)
+{
+	FILE *file = strcmp(name, "-") == 0 ? stdout : fopen(name, "ae");
+
+	if (file == NULL)
+		err(70, "%s", name);
+	return file;
+}
+
 void
 fake_stop(struct fake *f)
 {

@@ -4,6 +4,7 @@
 
 #include <libwebsockets.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <uv.h>
 
 #include "common/common.h"
@@ -28,6 +29,8 @@ void fake_die_with_parent(void);
 /* listen_on: unix://PATH, ws://127.0.0.1:PORT, or 127.0.0.1:PORT (PORT 0: chosen). Prints
  * "listening on WHERE" on stdout. Exits with a message when it cannot: a fake has no plan B. */
 void fake_open(struct fake *f, const char *listen_on, const struct lws_protocols *protocols);
+/* Where to record: a file to append to, or stdout for "-". Exits when it cannot be opened. */
+FILE *fake_record(const char *name);
 void fake_stop(struct fake *f);
 /* Runs until SIGTERM, SIGINT or fake_stop; returns the exit code. */
 int fake_run(struct fake *f);

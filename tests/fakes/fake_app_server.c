@@ -546,7 +546,7 @@ usage(FILE *out)
 		"usage: fake-app-server [--listen unix://PATH|ws://127.0.0.1:PORT] [--record "
 		"FILE]\n"
 		"                       [--on ORDER]... [--control] [--die-with-parent]\n"
-		"  --record FILE  append each message of the clients as one line\n"
+		"  --record FILE  append each message of the clients as one line; -: print it\n"
 		"  --control      read orders from stdin, one a line, each confirmed on stdout\n"
 		"  ORDER          mute METHOD [TIMES] | rpc-error METHOD [TIMES [CODE]] | clear | "
 		"drop\n",
@@ -563,9 +563,7 @@ main(int argc, char **argv)
 		if (c == 'l') {
 			where = optarg;
 		} else if (c == 'r') {
-			server.record = fopen(optarg, "ae");
-			if (server.record == NULL)
-				err(70, "%s", optarg);
+			server.record = fake_record(optarg);
 		} else if (c == 'o') {
 			order(optarg);
 		} else if (c == 'c') {
