@@ -6,7 +6,7 @@
 /* Chunk extensions and trailers are read over. Nobody sends more of them than this in honesty. */
 #define OVERHEAD_MAX 4096
 
-#define SIZE_MOST (UINT64_MAX >> 8) /* one more digit still fits */
+#define SIZE_MOST (UINT64_MAX >> 4) /* one more digit still fits */
 
 static int
 hex_digit(char c)

@@ -121,26 +121,20 @@ hand_out(struct http_exchange *x)
 	s->handlers->on_request(s->arg, x);
 }
 
-static const struct {
-	enum lws_token_indexes token;
-	enum http_method method;
-} methods[] = {
-	{WSI_TOKEN_GET_URI,     HTTP_GET    },
-        {WSI_TOKEN_POST_URI,    HTTP_POST   },
-	{WSI_TOKEN_HEAD_URI,    HTTP_HEAD   },
-        {WSI_TOKEN_PUT_URI,     HTTP_PUT    },
-	{WSI_TOKEN_PATCH_URI,   HTTP_PATCH  },
-        {WSI_TOKEN_DELETE_URI,  HTTP_DELETE },
-	{WSI_TOKEN_OPTIONS_URI, HTTP_OPTIONS},
-};
-
 static bool
 find_method(struct lws *wsi, enum http_method *out)
 {
-	for (size_t i = 0; i < NELEM(methods); i++) {
-		if (lws_hdr_total_length(wsi, methods[i].token) <= 0)
+	static const enum lws_token_indexes tokens[] = {
+		[HTTP_GET] = WSI_TOKEN_GET_URI,         [HTTP_HEAD] = WSI_TOKEN_HEAD_URI,
+		[HTTP_POST] = WSI_TOKEN_POST_URI,       [HTTP_PUT] = WSI_TOKEN_PUT_URI,
+		[HTTP_PATCH] = WSI_TOKEN_PATCH_URI,     [HTTP_DELETE] = WSI_TOKEN_DELETE_URI,
+		[HTTP_OPTIONS] = WSI_TOKEN_OPTIONS_URI,
+	};
+
+	for (size_t i = 0; i < NELEM(tokens); i++) {
+		if (lws_hdr_total_length(wsi, tokens[i]) <= 0)
 			continue;
-		*out = methods[i].method;
+		*out = (enum http_method)i;
 		return true;
 	}
 	return false;

@@ -19,26 +19,28 @@
 /* The body of an error is one short JSON object. */
 #define ERROR_BODY_MAX 2048
 
-static const struct {
-	enum lws_token_indexes token; /* WSI_TOKEN_COUNT: libwebsockets has none, by name then */
-	const char *name;
-} kept_headers[HTTP_HEADER_COUNT] = {
-	[HTTP_AUTHORIZATION] = {WSI_TOKEN_HTTP_AUTHORIZATION,      NULL                            },
-	[HTTP_CONTENT_TYPE] = {WSI_TOKEN_HTTP_CONTENT_TYPE,       NULL                            },
-	[HTTP_ORIGIN] = {WSI_TOKEN_ORIGIN,                  NULL                            },
-	[HTTP_X_API_KEY] = {WSI_TOKEN_COUNT,                   "x-api-key:"                    },
-	[HTTP_X_REQUEST_ID] = {WSI_TOKEN_COUNT,                   "x-request-id:"                 },
-	[HTTP_ACCESS_CONTROL_REQUEST_METHOD] = {WSI_TOKEN_COUNT,                   "access-control-request-method:"},
-	[HTTP_ACCESS_CONTROL_REQUEST_HEADERS] = {WSI_TOKEN_HTTP_AC_REQUEST_HEADERS, NULL                            },
+/* libwebsockets has a token for these; the others are found by name. */
+static const enum lws_token_indexes header_tokens[HTTP_HEADER_COUNT] = {
+	[HTTP_AUTHORIZATION] = WSI_TOKEN_HTTP_AUTHORIZATION,
+	[HTTP_CONTENT_TYPE] = WSI_TOKEN_HTTP_CONTENT_TYPE,
+	[HTTP_ORIGIN] = WSI_TOKEN_ORIGIN,
+	[HTTP_ACCESS_CONTROL_REQUEST_HEADERS] = WSI_TOKEN_HTTP_AC_REQUEST_HEADERS,
+};
+
+static const char *const header_names[HTTP_HEADER_COUNT] = {
+	[HTTP_X_API_KEY] = "x-api-key:",
+	[HTTP_X_REQUEST_ID] = "x-request-id:",
+	[HTTP_ACCESS_CONTROL_REQUEST_METHOD] = "access-control-request-method:",
 };
 
 static int
 header_length(struct lws *wsi, size_t i)
 {
-	if (kept_headers[i].name != NULL)
-		return lws_hdr_custom_length(wsi, kept_headers[i].name,
-		                             (int)strlen(kept_headers[i].name));
-	return lws_hdr_total_length(wsi, kept_headers[i].token);
+	const char *name = header_names[i];
+
+	if (name != NULL)
+		return lws_hdr_custom_length(wsi, name, (int)strlen(name));
+	return lws_hdr_total_length(wsi, header_tokens[i]);
 }
 
 /* Values that came in several lines are joined by ", ". */
@@ -63,14 +65,14 @@ static char *
 copy_header(struct http_exchange *x, size_t i, char *at)
 {
 	int len = header_length(x->wsi, i);
-	const char *name = kept_headers[i].name;
+	const char *name = header_names[i];
 
 	if (len <= 0)
 		return at;
 	if (name != NULL)
 		len = lws_hdr_custom_copy(x->wsi, at, len + JOIN_ROOM, name, (int)strlen(name));
 	else
-		len = lws_hdr_copy(x->wsi, at, len + JOIN_ROOM, kept_headers[i].token);
+		len = lws_hdr_copy(x->wsi, at, len + JOIN_ROOM, header_tokens[i]);
 	if (len < 0)
 		return at;
 	while (len > 0 && (at[len - 1] == ' ' || at[len - 1] == '\t'))

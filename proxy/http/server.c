@@ -122,9 +122,10 @@ server_on_disconnection(struct http_server *s)
 static int
 open_vhost(struct http_server *s, struct err *err)
 {
-	static const struct lws_protocols protocols[] = {
-		{.name = "http",              .callback = connection_on_event, .tx_packet_size = SEND_MAX},
-		{.name = NULL},
+	static const struct lws_protocols protocols[2] = {
+		[0].name = "http",
+		[0].callback = connection_on_event,
+		[0].tx_packet_size = SEND_MAX,
 	};
 	struct lws_context_creation_info info;
 
