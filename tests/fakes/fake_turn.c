@@ -18,6 +18,7 @@
  *   !closed                  thread/closed, and nothing after it
  *   !close-socket            the connection drops
  *   !garbage                 binary frames, bad JSON, unknown and strange notifications
+ *   !stranger                what ends or adds to other turns: of another thread, of another turn
  *   !dup                     everything but the deltas comes twice
  *   !rpc-error METHOD CODE   that call of this thread fails    !mute METHOD  it is never answered
  *   !server-request METHOD   the server asks the client something */
@@ -67,6 +68,10 @@ add_frame(struct maker *m, char *frame, bool delta)
 #define IDS       "\"threadId\":\"%s\",\"turnId\":\"%s\""
 #define IDS_OF(m) (m)->thread, (m)->turn
 #define RAW_META  ",\"internal_chat_message_metadata_passthrough\":{\"turn_id\":\"%s\"}"
+#define USAGE                                                                                      \
+	"{\"totalTokens\":15,\"inputTokens\":10,\"cachedInputTokens\":3,"                          \
+	"\"cacheWriteInputTokens\":"                                                               \
+	"0,\"outputTokens\":5,\"reasoningOutputTokens\":1}"
 #define MESSAGE_FMT                                                                                \
 	"{\"type\":\"agentMessage\",\"moderation\":null,\"id\":\"msg_%u\",\"text\":%s,\"phase\":"  \
 	"null,\"memoryCitation\":null,\"delivery\":null,\"questions\":null,\"startedAtMs\":%lld,"  \
@@ -313,6 +318,40 @@ do_garbage(void *arg, const char *rest)
 		script_send(&m->plan->script, frames[i], strlen(frames[i]), 1);
 }
 
+/* One that belongs to somebody else. */
+static void
+strange_notes(struct maker *m, const char *thread, const char *turn)
+{
+	NOTE(m, "item/agentMessage/delta", IDS ",\"itemId\":\"msg_x\",\"delta\":\"not yours\"",
+	     thread, turn);
+	NOTE(m, "rawResponseItem/completed",
+	     IDS ",\"item\":{\"type\":\"function_call\",\"id\":\"fc_x\",\"name\":\"f\","
+	         "\"arguments\":\"{}\",\"call_id\":\"call_x\"}",
+	     thread, turn);
+	NOTE(m, "rawResponse/completed", IDS ",\"responseId\":\"resp_x\",\"usage\":" USAGE, thread,
+	     turn);
+	NOTE(m, "error",
+	     "\"error\":{\"message\":\"not yours\",\"codexErrorInfo\":\"other\"},"
+	     "\"willRetry\":false," IDS,
+	     thread, turn);
+	NOTE(m, "turn/completed",
+	     "\"threadId\":\"%s\",\"turn\":{\"id\":\"%s\",\"items\":[],\"status\":\"failed\","
+	     "\"error\":{\"message\":\"not yours\",\"codexErrorInfo\":\"other\"}}",
+	     thread, turn);
+}
+
+static void
+do_stranger(void *arg, const char *rest)
+{
+	static const char thread[] = "01a2074f-ffff-7000-8000-ffffffffffff";
+	struct maker *m = arg;
+
+	strange_notes(m, thread, "01a2074f-eeee-7000-8000-ffffffffffff");
+	strange_notes(m, thread, m->turn);
+	strange_notes(m, m->thread, "01a2074f-eeee-7000-8000-ffffffffffff");
+	NOTE(m, "thread/closed", "\"threadId\":\"%s\"", thread);
+}
+
 static void
 do_dup(void *arg, const char *rest)
 {
@@ -375,6 +414,7 @@ static const struct directive directives[] = {
 	{"!closed",         do_closed        },
 	{"!close-socket",   do_close_socket  },
 	{"!garbage",        do_garbage       },
+	{"!stranger",       do_stranger      },
 	{"!dup",            do_dup           },
 	{"!rpc-error",      do_rpc_error     },
 	{"!mute",           do_mute          },
@@ -391,11 +431,6 @@ add_started(struct maker *m)
 	NOTE(m, "turn/started", "\"threadId\":\"%s\",\"turn\":" TURN_FMT, m->thread, m->turn,
 	     m->turn, "", "notLoaded", "inProgress", "null", now_ms() / 1000, "null", "null");
 }
-
-#define USAGE                                                                                      \
-	"{\"totalTokens\":15,\"inputTokens\":10,\"cachedInputTokens\":3,"                          \
-	"\"cacheWriteInputTokens\":"                                                               \
-	"0,\"outputTokens\":5,\"reasoningOutputTokens\":1}"
 
 static void
 add_end(struct maker *m)
