@@ -6,13 +6,14 @@
 
 #include "common/common.h"
 #include "common/err.h"
+#include "common/listen.h"
 #include "common/settings.h"
 
 struct listener {
-	int fd;            /* -1: closed */
-	bool from_systemd; /* never closed by us: systemd would not give it again */
-	char text[160];    /* "http://127.0.0.1:3460" or "unix:///path", for people */
-	char *host;        /* what to bind, when it is ours */
+	int fd;                     /* -1: closed */
+	bool from_systemd;          /* never closed by us: systemd would not give it again */
+	char text[LISTEN_TEXT_MAX]; /* "http://127.0.0.1:3460" or "unix:///path", for people */
+	char *host;                 /* what to bind, when it is ours */
 	int port;
 	char *unix_path;
 };

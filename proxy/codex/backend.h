@@ -17,14 +17,20 @@
 struct backend;
 struct backend_pool;
 
-struct backend_pool_handlers {
+struct backend_pool_config {
+	struct lws_context *ctx;
+	uv_loop_t *loop;
+	const char *client_version;
+	uint64_t sweep_interval_ms; /* between two looks for threads that nobody needs */
 	/* Some backend became usable or unusable, or the model list changed. */
 	void (*on_change)(void *arg);
+	/* The number of turns or threads changed. */
+	void (*on_stats)(void *arg);
+	void *arg;
 };
 
-int backend_pool_new(struct backend_pool **out, struct lws_context *ctx, uv_loop_t *loop,
-                     const char *client_version, const struct backend_pool_handlers *handlers,
-                     void *arg, struct err *err) MUST_CHECK;
+int backend_pool_new(struct backend_pool **out, const struct backend_pool_config *config,
+                     struct err *err) MUST_CHECK;
 /* Closes every connection; fn when nothing is left. Turns must have been ended before. */
 void backend_pool_close(struct backend_pool *pool, void (*fn)(void *arg), void *arg);
 
@@ -47,7 +53,9 @@ int64_t backend_generation(const struct backend *b);
 unsigned backend_turns(const struct backend *b); /* running now */
 unsigned backend_pool_usable(const struct backend_pool *pool);
 unsigned backend_pool_turns(const struct backend_pool *pool);
-/* Why none is usable, for /readyz: a static or pool-owned sentence. */
+/* Threads not yet let go, those of turns that are over included. */
+unsigned backend_pool_threads(const struct backend_pool *pool);
+/* Why none is usable, for /readyz: a static or pool-owned sentence, "" when one is. */
 const char *backend_pool_reason(const struct backend_pool *pool);
 
 /* The model list of the backend that answered last: array of app-server model objects (borrowed,

@@ -1,0 +1,44 @@
+/* internal: what backend.c and thread.c say to each other; nobody outside includes it. */
+#ifndef SIDECAR_PROXY_CODEX_INTERNAL_H
+#define SIDECAR_PROXY_CODEX_INTERNAL_H
+
+#include <uthash.h>
+
+#include "proxy/codex/backend.h"
+#include "proxy/codex/delta_scan.h"
+#include "proxy/codex/rpc.h"
+#include "proxy/codex/thread.h"
+
+#define THREAD_ID_MAX 64 /* a UUID has 36 characters */
+
+/* The first member of struct thread: its place in the backend's lists. */
+struct thread_link {
+	struct thread_link *prev, *next; /* every thread of the backend */
+	UT_hash_handle hh;               /* by id; only those that have one */
+	char id[THREAD_ID_MAX];          /* "" until known */
+	bool counted;                    /* among backend_turns */
+};
+
+/* backend.c, for thread.c */
+
+/* NULL while not connected. */
+struct rpc *backend_rpc(const struct backend *b);
+uv_loop_t *backend_loop(const struct backend *b);
+/* Begins to count as a turn, and is told when the connection is lost. */
+void backend_add_thread(struct backend *b, struct thread_link *t);
+/* From now on notifications find it. */
+void backend_name_thread(struct backend *b, struct thread_link *t);
+/* Its turn is over for the caller; idempotent. */
+void backend_turn_over(struct backend *b, struct thread_link *t);
+void backend_remove_thread(struct backend *b, struct thread_link *t);
+
+/* thread.c, for backend.c */
+
+void thread_on_delta(struct thread_link *t, const struct delta *delta);
+void thread_on_notification(struct thread_link *t, const char *method, json_t *params);
+/* A tool call waits for an answer that it will not get. */
+void thread_on_tool_request(struct thread_link *t);
+/* The connection is gone: fails it if it is not over, and frees it. */
+void thread_on_lost(struct thread_link *t);
+
+#endif

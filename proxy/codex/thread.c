@@ -1,0 +1,359 @@
+/* thread: one ephemeral codex thread with its one turn, from thread/start to thread/unsubscribe.
+ *
+ * What notifications mean is in thread_events.c; here is what is asked, and in which order it all
+ * ends. A thread outlives its turn by the calls that clean up after it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "proxy/codex/codex_error.h"
+#include "proxy/codex/thread_internal.h"
+#include "proxy/codex/thread_params.h"
+
+static const char *const methods[CALL_COUNT] = {
+	[CALL_START] = "thread/start",
+	[CALL_INJECT] = "thread/inject_items",
+	[CALL_TURN] = "turn/start",
+	[CALL_INTERRUPT] = "turn/interrupt",
+	[CALL_UNSUBSCRIBE] = "thread/unsubscribe",
+};
+
+static void leave_on(struct thread *t);
+
+static void
+on_timer_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+/* The last step of every life. */
+static void
+part(struct thread *t)
+{
+	struct rpc *rpc = backend_rpc(t->backend);
+
+	if (t->phase == THREAD_PARTED)
+		return;
+	t->phase = THREAD_PARTED;
+	for (size_t i = 0; i < CALL_COUNT; i++)
+		if (t->calls[i] != 0 && rpc != NULL)
+			rpc_abandon(rpc, t->calls[i]);
+	backend_remove_thread(t->backend, &t->link);
+	thread_events_free(t);
+	uv_close((uv_handle_t *)&t->timer, on_timer_closed);
+}
+
+/* --- calls ---------------------------------------------------------------------------------- */
+
+/* False: it cannot be sent. */
+static bool
+call(struct thread *t, enum thread_call which, const struct json_buf *params, rpc_answer_fn answer)
+{
+	struct rpc *rpc = backend_rpc(t->backend);
+
+	if (rpc == NULL || params->failed)
+		return false;
+	t->calls[which] = rpc_call(rpc, methods[which], params->data, params->len,
+	                           t->config->call_timeout_ms, answer, t);
+	return t->calls[which] != 0;
+}
+
+/* Calls that name the thread and nothing else but an empty turn id, which matches any. */
+static bool
+call_by_id(struct thread *t, enum thread_call which, const char *more, rpc_answer_fn answer)
+{
+	struct json_buf params = {0};
+	bool sent;
+
+	json_buf_append(&params, "{\"threadId\":\"", 13);
+	json_buf_append(&params, t->link.id, strlen(t->link.id));
+	json_buf_append(&params, "\"", 1);
+	json_buf_append(&params, more, strlen(more));
+	json_buf_append(&params, "}", 1);
+	sent = call(t, which, &params, answer);
+	json_buf_free(&params);
+	return sent;
+}
+
+static void
+fail_call(struct thread *t, enum thread_call which, const struct rpc_error *error)
+{
+	struct failure failure;
+
+	codex_rpc_error_to_failure(&failure, methods[which], error);
+	thread_fail(t, &failure);
+}
+
+static void
+fail_unsent(struct thread *t)
+{
+	struct failure failure;
+
+	failure_set(&failure, FAILURE_BACKEND_LOST, "The connection to Codex was lost.");
+	thread_fail(t, &failure);
+}
+
+/* --- leaving: the caller has its answer, or has gone ---------------------------------------- */
+
+static void
+on_unsubscribed(void *arg, json_t *result, const struct rpc_error *error)
+{
+	struct thread *t = arg;
+
+	t->calls[CALL_UNSUBSCRIBE] = 0;
+	part(t);
+}
+
+static void
+on_interrupted(void *arg, json_t *result, const struct rpc_error *error)
+{
+	struct thread *t = arg;
+
+	t->calls[CALL_INTERRUPT] = 0;
+	/* "No active turn": one that was asked for but has not begun yet must not run on unseen. */
+	if (error != NULL && !t->turn_over && !t->turn_started)
+		return;
+	t->turn_over = true;
+	leave_on(t);
+}
+
+/* The next step of leaving, as far as it can go now. */
+static void
+leave_on(struct thread *t)
+{
+	if (t->phase != THREAD_LEAVING)
+		return;
+	if (t->link.id[0] == '\0') {
+		if (t->calls[CALL_START] == 0)
+			part(t); /* there is no thread */
+		return;
+	}
+	if (t->turn_asked && !t->turn_over) {
+		if (t->calls[CALL_INTERRUPT] != 0 || (!t->turn_started && t->calls[CALL_TURN] != 0))
+			return;
+		if (!call_by_id(t, CALL_INTERRUPT, ",\"turnId\":\"\"", on_interrupted))
+			part(t);
+		return;
+	}
+	if (t->calls[CALL_UNSUBSCRIBE] == 0 &&
+	    !call_by_id(t, CALL_UNSUBSCRIBE, "", on_unsubscribed))
+		part(t);
+}
+
+static void
+leave(struct thread *t)
+{
+	t->phase = THREAD_LEAVING;
+	t->on_event = NULL;
+	t->conversation = NULL;
+	backend_turn_over(t->backend, &t->link);
+	thread_set_timer(t, t->config->call_timeout_ms);
+	leave_on(t);
+}
+
+static void
+end_with(struct thread *t, const struct event *event)
+{
+	event_fn on_event = t->on_event;
+	void *arg = t->arg;
+
+	leave(t); /* first: whatever the caller does in the event, the thread is not its any more */
+	on_event(arg, event);
+}
+
+void
+thread_fail(struct thread *t, const struct failure *failure)
+{
+	const struct event event = {.kind = EVENT_FAILED, .failure = failure};
+
+	if (thread_is_over(t))
+		leave_on(t);
+	else
+		end_with(t, &event);
+}
+
+void
+thread_finish(struct thread *t, enum finish_reason finish)
+{
+	const struct event event = {.kind = EVENT_FINISHED, .finish = finish};
+
+	if (!thread_is_over(t))
+		end_with(t, &event);
+}
+
+void
+thread_cancel(struct thread *t)
+{
+	if (!thread_is_over(t))
+		leave(t);
+}
+
+void
+thread_turn_changed(struct thread *t)
+{
+	leave_on(t);
+}
+
+void
+thread_closed_by_server(struct thread *t)
+{
+	struct failure failure;
+
+	t->turn_over = true;
+	if (!thread_is_over(t)) {
+		failure_set(&failure, FAILURE_BACKEND_LOST,
+		            "Codex closed the thread in the middle of the turn.");
+		thread_fail(t, &failure);
+	}
+	part(t);
+}
+
+void
+thread_on_lost(struct thread_link *link)
+{
+	struct thread *t = (struct thread *)link;
+
+	t->turn_over = true;
+	if (!thread_is_over(t))
+		fail_unsent(t);
+	part(t);
+}
+
+/* --- beginning ------------------------------------------------------------------------------ */
+
+static void
+on_turn_started(void *arg, json_t *result, const struct rpc_error *error)
+{
+	struct thread *t = arg;
+
+	t->calls[CALL_TURN] = 0;
+	if (error != NULL) {
+		/* Refused: there is no turn. Without an answer there may be one all the same. */
+		t->turn_over = error->code != RPC_TIMEOUT && !t->turn_started;
+		fail_call(t, CALL_TURN, error);
+		return;
+	}
+	thread_learn_turn(t, json_get_string(json_get_object(result, "turn"), "id"));
+	leave_on(t);
+}
+
+static void
+on_injected(void *arg, json_t *result, const struct rpc_error *error)
+{
+	struct thread *t = arg;
+
+	t->calls[CALL_INJECT] = 0;
+	if (error != NULL)
+		fail_call(t, CALL_INJECT, error);
+}
+
+/* The history and the turn go out together: codex handles the calls of a thread in order. */
+static bool
+ask_for_turn(struct thread *t)
+{
+	struct json_buf inject = {0}, turn = {0};
+	bool sent = true;
+
+	if (json_array_size(t->conversation->items) > 0) {
+		thread_params_inject(&inject, t->link.id, t->conversation);
+		sent = call(t, CALL_INJECT, &inject, on_injected);
+		json_buf_free(&inject);
+	}
+	thread_params_turn(&turn, t->link.id, t->conversation);
+	t->turn_asked = sent && call(t, CALL_TURN, &turn, on_turn_started);
+	json_buf_free(&turn);
+	return t->turn_asked;
+}
+
+static void
+on_started(void *arg, json_t *result, const struct rpc_error *error)
+{
+	struct thread *t = arg;
+	const char *id = json_get_string(json_get_object(result, "thread"), "id");
+	struct rpc_error nameless = {.code = -32603, .message = "an answer without a thread id"};
+
+	t->calls[CALL_START] = 0;
+	if (id == NULL || id[0] == '\0' || strlen(id) >= sizeof(t->link.id)) {
+		fail_call(t, CALL_START, error != NULL ? error : &nameless);
+		return;
+	}
+	strcpy(t->link.id, id);
+	backend_name_thread(t->backend, &t->link);
+	if (t->phase == THREAD_LEAVING) {
+		leave_on(t); /* cancelled meanwhile */
+		return;
+	}
+	if (!ask_for_turn(t))
+		fail_unsent(t);
+}
+
+static void
+on_timer(uv_timer_t *timer)
+{
+	struct thread *t = timer->data;
+
+	switch (t->phase) {
+	case THREAD_BEGUN:
+		if (t->unsent)
+			fail_unsent(t);
+		else
+			thread_grace_over(t);
+		break;
+	case THREAD_LEAVING:
+		log_warning("thread %s: not cleaned up in time, left to the sweep", t->link.id);
+		part(t);
+		break;
+	case THREAD_PARTED:
+		break;
+	}
+}
+
+void
+thread_set_timer(struct thread *t, uint64_t ms)
+{
+	(void)uv_timer_start(&t->timer, on_timer, ms, 0); /* a live handle */
+}
+
+void
+thread_stop_timer(struct thread *t)
+{
+	(void)uv_timer_stop(&t->timer); /* cannot fail */
+}
+
+bool
+thread_is_over(const struct thread *t)
+{
+	return t->phase != THREAD_BEGUN;
+}
+
+struct thread *
+thread_begin(struct backend *b, const struct thread_config *config, const struct conversation *c,
+             event_fn on_event, void *arg)
+{
+	struct thread *t = calloc(1, sizeof(*t));
+	struct json_buf params = {0};
+
+	if (t == NULL)
+		return NULL;
+	t->backend = b;
+	t->config = config;
+	t->conversation = c;
+	t->on_event = on_event;
+	t->arg = arg;
+	(void)uv_timer_init(backend_loop(b), &t->timer); /* cannot fail */
+	t->timer.data = t;
+	backend_add_thread(b, &t->link);
+	thread_params_start(&params, config, c);
+	if (!call(t, CALL_START, &params, on_started)) {
+		t->unsent = true; /* said from the loop: never from inside this call */
+		thread_set_timer(t, 0);
+	}
+	json_buf_free(&params);
+	return t;
+}
+
+const char *
+thread_id(const struct thread *t)
+{
+	return t->link.id;
+}

@@ -1,0 +1,67 @@
+/* thread_params: a conversation as the params of the three calls that begin its turn. */
+#include "proxy/codex/thread_params.h"
+
+/* value: taken over. */
+static void
+print_and_free(struct json_buf *out, json_t *value)
+{
+	if (value == NULL)
+		out->failed = true;
+	else
+		json_print(out, value);
+	json_decref(value);
+}
+
+/* The caller's functions in codex's words; NULL where there are none. */
+static json_t *
+dynamic_tools(const struct conversation *c)
+{
+	json_t *list, *tool;
+	size_t i;
+
+	if (c->tools == NULL)
+		return NULL;
+	list = json_array();
+	json_array_foreach(c->tools, i, tool)
+		(void)json_array_append_new(
+			list, json_pack("{s:s,s:O,s:O,s:O}", "type", "function", "name",
+		                        json_object_get(tool, "name"), "description",
+		                        json_object_get(tool, "description"), "inputSchema",
+		                        json_object_get(tool, "parameters")));
+	return list;
+}
+
+/* Only what may differ between requests: the rest is on the app-server's command line. */
+static json_t *
+thread_settings(const struct conversation *c)
+{
+	return c->verbosity != NULL ? json_pack("{s:s}", "model_verbosity", c->verbosity) : NULL;
+}
+
+void
+thread_params_start(struct json_buf *out, const struct thread_config *config,
+                    const struct conversation *c)
+{
+	print_and_free(out, json_pack("{s:s,s:b,s:s,s:s,s:s,s:s*,s:[],s:b,s:o*,s:o*}", "model",
+	                              c->model, "ephemeral", 1, "approvalPolicy", "never",
+	                              "sandbox", "read-only", "cwd", config->workspace,
+	                              "baseInstructions", config->base_instructions, "environments",
+	                              "experimentalRawEvents", 1, "config", thread_settings(c),
+	                              "dynamicTools", dynamic_tools(c)));
+}
+
+void
+thread_params_inject(struct json_buf *out, const char *thread_id, const struct conversation *c)
+{
+	print_and_free(out, json_pack("{s:s,s:O}", "threadId", thread_id, "items", c->items));
+}
+
+void
+thread_params_turn(struct json_buf *out, const char *thread_id, const struct conversation *c)
+{
+	/* Empty input: the model runs on the injected history as it stands. */
+	print_and_free(out,
+	               json_pack("{s:s,s:[],s:s*,s:s*,s:s*,s:O*}", "threadId", thread_id, "input",
+	                         "effort", c->effort, "summary", c->summary, "serviceTierForTurn",
+	                         c->service_tier, "outputSchema", c->output_schema));
+}
