@@ -35,7 +35,15 @@ json_parse(const char *text, size_t len, struct err *err)
 const char *
 json_get_string(const json_t *object, const char *key)
 {
-	return json_string_value(json_object_get(object, key));
+	return json_text(json_object_get(object, key));
+}
+
+const char *
+json_text(const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	return text != NULL && strlen(text) == json_string_length(value) ? text : NULL;
 }
 
 int64_t
@@ -68,6 +76,108 @@ json_get_array(const json_t *object, const char *key)
 	json_t *v = json_object_get(object, key);
 
 	return json_is_array(v) ? v : NULL;
+}
+
+bool
+json_deeper_than(const json_t *value, unsigned max)
+{
+	/* jansson's iterator takes no const object; nothing is changed. */
+	json_t *object = (json_t *)(uintptr_t)value;
+	const json_t *item;
+	const char *key;
+	size_t i;
+
+	if (!json_is_object(value) && !json_is_array(value))
+		return false;
+	if (max == 0)
+		return true;
+	json_array_foreach(value, i, item) {
+		if (json_deeper_than(item, max - 1))
+			return true;
+	}
+	json_object_foreach(object, key, item) {
+		if (json_deeper_than(item, max - 1))
+			return true;
+	}
+	return false;
+}
+
+/* --- UTF-8 ---------------------------------------------------------------------------------- */
+
+size_t
+json_utf8_length(const char *text, size_t left)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	unsigned char low = 0x80, high = 0xbf; /* range of the second byte */
+	size_t len;
+
+	if (left == 0)
+		return 0;
+	if (p[0] < 0x80)
+		return 1;
+	/* no overlong form, no surrogate, nothing over U+10FFFF */
+	if (p[0] >= 0xc2 && p[0] <= 0xdf) {
+		len = 2;
+	} else if (p[0] >= 0xe0 && p[0] <= 0xef) {
+		len = 3;
+		low = p[0] == 0xe0 ? 0xa0 : 0x80;
+		high = p[0] == 0xed ? 0x9f : 0xbf;
+	} else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
+		len = 4;
+		low = p[0] == 0xf0 ? 0x90 : 0x80;
+		high = p[0] == 0xf4 ? 0x8f : 0xbf;
+	} else {
+		return 0;
+	}
+	if (left < len || p[1] < low || p[1] > high)
+		return 0;
+	for (size_t i = 2; i < len; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	return len;
+}
+
+/* Is the end of text the beginning of a character? */
+static bool
+is_torn(const char *text, size_t left)
+{
+	static const char rest[] = "\x80\x80\x80"; /* lowest that any first byte but two allows */
+	char whole[8];
+
+	if (left > 3)
+		return false;
+	for (size_t add = 1; add <= 3; add++) {
+		memcpy(whole, text, left);
+		memcpy(whole + left, rest, add);
+		if (left == 1 && ((unsigned char)text[0] == 0xe0 || (unsigned char)text[0] == 0xf0))
+			whole[1] = '\xbf';
+		if (json_utf8_length(whole, left + add) == left + add)
+			return true;
+	}
+	return false;
+}
+
+json_t *
+json_string_lossy(const char *text)
+{
+	size_t left = strlen(text);
+	struct json_buf b = {.data = NULL};
+	json_t *string = json_stringn(text, left);
+
+	if (string != NULL)
+		return string;
+	while (left > 0 && !is_torn(text, left)) {
+		size_t len = json_utf8_length(text, left);
+
+		json_buf_append(&b, len > 0 ? text : "\xef\xbf\xbd", len > 0 ? len : 3);
+		text += len > 0 ? len : 1;
+		left -= len > 0 ? len : 1;
+	}
+	if (!b.failed)
+		string = json_stringn_nocheck(b.data != NULL ? b.data : "", b.len);
+	json_buf_free(&b);
+	return string;
 }
 
 /* --- the buffer ----------------------------------------------------------------------------- */

@@ -14,12 +14,26 @@
  * fit (integers over 64 bit, reals over a double) and lone surrogates are errors. */
 json_t *json_parse(const char *text, size_t len, struct err *err) MUST_CHECK;
 
-/* Members of an object; NULL / fallback when absent or of another type. Borrowed. */
+/* Members of an object; NULL / fallback when absent or of another type. Borrowed. A string that
+ * holds NUL is of another type here: as a C string it would be cut without a word. */
 const char *json_get_string(const json_t *object, const char *key);
 int64_t json_get_int(const json_t *object, const char *key, int64_t fallback);
 bool json_get_bool(const json_t *object, const char *key, bool fallback);
 json_t *json_get_object(const json_t *object, const char *key);
 json_t *json_get_array(const json_t *object, const char *key);
+
+/* The same rule for a value that is at hand: its text, NULL when it is none or holds NUL. */
+const char *json_text(const json_t *value);
+
+/* Has value more than max levels of arrays and objects in it? codex reads 127 at most, and is
+ * silent about a message with more. */
+bool json_deeper_than(const json_t *value, unsigned max);
+
+/* Length of the UTF-8 character at text, 0 when there is none in the left bytes. */
+size_t json_utf8_length(const char *text, size_t left);
+/* Any bytes as a string: a character torn at the end is dropped, other broken bytes become U+FFFD.
+ * NULL: no memory. */
+json_t *json_string_lossy(const char *text);
 
 /* A growing byte buffer; zero-initialised is empty. After a failed append `failed` is set and
  * stays set, so that a series of appends needs one check at its end. */
