@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/json.h"
+
 /* Where the scan stands; never moves past end. */
 struct cursor {
 	const unsigned char *at;
@@ -20,13 +22,19 @@ skip(struct cursor *c, const char *literal, size_t len)
 	return true;
 }
 
+static bool
+is_id_character(unsigned char b)
+{
+	return b > ' ' && b < 0x7f && b != '"' && b != '\\';
+}
+
 /* An id up to its closing quote: printable ASCII that needs no escape. */
 static bool
 take_id(struct cursor *c, const char **out, size_t *len)
 {
 	const unsigned char *start = c->at;
 
-	while (c->at<c->end && * c->at> 0x20 && *c->at < 0x7f && *c->at != '"' && *c->at != '\\')
+	while (c->at != c->end && is_id_character(*c->at))
 		c->at++;
 	*out = (const char *)start;
 	*len = (size_t)(c->at - start);
@@ -110,37 +118,6 @@ skip_escape(struct cursor *c)
 	return false;
 }
 
-/* One character of two to four bytes: no overlong form, no surrogate, nothing over U+10FFFF. */
-static bool
-skip_multibyte(struct cursor *c)
-{
-	const unsigned char *p = c->at;
-	size_t left = (size_t)(c->end - p), len;
-	unsigned char low = 0x80, high = 0xbf; /* range of the second byte */
-
-	if (p[0] >= 0xc2 && p[0] <= 0xdf) {
-		len = 2;
-	} else if (p[0] >= 0xe0 && p[0] <= 0xef) {
-		len = 3;
-		low = p[0] == 0xe0 ? 0xa0 : 0x80;
-		high = p[0] == 0xed ? 0x9f : 0xbf;
-	} else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
-		len = 4;
-		low = p[0] == 0xf0 ? 0x90 : 0x80;
-		high = p[0] == 0xf4 ? 0x8f : 0xbf;
-	} else {
-		return false;
-	}
-	if (left < len || p[1] < low || p[1] > high)
-		return false;
-	for (size_t i = 2; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return false;
-	}
-	c->at += len;
-	return true;
-}
-
 /* The inside of a string, up to and over its closing quote. */
 static bool
 take_string(struct cursor *c, const char **out, size_t *len)
@@ -151,8 +128,12 @@ take_string(struct cursor *c, const char **out, size_t *len)
 		unsigned char b = *c->at;
 
 		if (b >= 0x80) {
-			if (!skip_multibyte(c))
+			size_t width =
+				json_utf8_length((const char *)c->at, (size_t)(c->end - c->at));
+
+			if (width == 0)
 				return false;
+			c->at += width;
 			continue;
 		}
 		if (b < 0x20)
