@@ -24,6 +24,7 @@ enum failure_kind {
 	FAILURE_CONTENT_POLICY,
 	FAILURE_RESPONSE_TOO_LARGE,
 	FAILURE_UPSTREAM_REFUSED, /* a 4xx of the provider, passed on with upstream_status */
+	FAILURE_TOTAL_TIMEOUT,    /* the request's own deadline: the model was still at it */
 	/* quota */
 	FAILURE_INSUFFICIENT_QUOTA,
 	FAILURE_RATE_LIMITED,
@@ -40,7 +41,6 @@ enum failure_kind {
 	FAILURE_BACKEND_LOST,    /* the connection to the app-server ended */
 	FAILURE_BACKEND_TIMEOUT, /* no answer within a deadline */
 	FAILURE_BACKEND_ERROR,   /* it answered what it must not */
-	FAILURE_TOTAL_TIMEOUT,   /* the request's own deadline */
 	FAILURE_INTERNAL,        /* our fault: no memory */
 	/* busy */
 	FAILURE_QUEUE_FULL,
