@@ -10,6 +10,9 @@
 struct message_reader {
 	json_t *items;
 	json_t *open_calls; /* call ids of the last assistant message without a result so far */
+	/* The legacy form has no ids: at most one call is open, and its name finds it. */
+	const char *open_function; /* borrowed from the message; NULL: none */
+	char function_call_id[40];
 	bool names_seen;
 	struct api_error *error;
 };
@@ -24,21 +27,39 @@ invalid(struct message_reader *r, size_t index, const char *member, const char *
 	return api_error_invalid(r->error, NULL, param, "Invalid '%s': %s", param, what);
 }
 
+static void
+out_of_memory(struct message_reader *r)
+{
+	api_error_set(r->error, 500, "server_error", "internal_error", "Out of memory.");
+}
+
 /* Takes item over. */
 static bool
 append(struct message_reader *r, json_t *item)
 {
 	if (json_array_append_new(r->items, item) == 0)
 		return true;
-	api_error_set(r->error, 500, "server_error", "internal_error", "Out of memory.");
+	out_of_memory(r);
 	return false;
 }
 
 /* The caller's string itself becomes part of the item: it is neither copied nor changed. */
 static json_t *
-text_part(const char *type, json_t *text)
+text_part(struct message_reader *r, const char *type, json_t *text)
 {
-	return json_pack("{s:s,s:O}", "type", type, "text", text);
+	json_t *part = json_pack("{s:s,s:O}", "type", type, "text", text);
+
+	if (part == NULL)
+		out_of_memory(r);
+	return part;
+}
+
+/* Codex is silent about a call with any other word in it, and the call would time out. */
+static bool
+is_image_detail(const char *detail)
+{
+	return strcmp(detail, "auto") == 0 || strcmp(detail, "low") == 0 ||
+	       strcmp(detail, "high") == 0 || strcmp(detail, "original") == 0;
 }
 
 /* Codex takes images as data URLs only. */
@@ -46,9 +67,10 @@ static json_t *
 image_part(struct message_reader *r, size_t index, size_t part_index, const json_t *part)
 {
 	json_t *image = json_get_object(part, "image_url");
+	json_t *detail = json_object_get(image, "detail");
 	const char *url = json_get_string(image, "url");
-	const char *detail = json_get_string(image, "detail");
 	char member[64];
+	json_t *made;
 
 	(void)snprintf(member, sizeof(member), "content[%zu].image_url.url", part_index);
 	if (url == NULL) {
@@ -61,8 +83,18 @@ image_part(struct message_reader *r, size_t index, size_t part_index, const json
 		              "images are not fetched from other addresses.");
 		return NULL;
 	}
-	return json_pack("{s:s,s:s,s:s*}", "type", "input_image", "image_url", url, "detail",
-	                 detail);
+	if (json_is_null(detail))
+		detail = NULL;
+	if (detail != NULL && (json_text(detail) == NULL || !is_image_detail(json_text(detail)))) {
+		(void)snprintf(member, sizeof(member), "content[%zu].image_url.detail", part_index);
+		(void)invalid(r, index, member, "'auto', 'low', 'high' or 'original' is required.");
+		return NULL;
+	}
+	made = json_pack("{s:s,s:O,s:O*}", "type", "input_image", "image_url",
+	                 json_object_get(image, "url"), "detail", detail);
+	if (made == NULL)
+		out_of_memory(r);
+	return made;
 }
 
 static json_t *
@@ -79,11 +111,11 @@ content_part(struct message_reader *r, size_t index, size_t part_index, const js
 		return NULL;
 	}
 	if (strcmp(type, "text") == 0 && json_is_string(json_object_get(part, "text")))
-		return text_part(text_type, json_object_get(part, "text"));
+		return text_part(r, text_type, json_object_get(part, "text"));
 	/* Codex has no item for a refusal; what the model said is kept as its words. */
 	if (strcmp(type, "refusal") == 0 && !from_user &&
 	    json_is_string(json_object_get(part, "refusal")))
-		return text_part(text_type, json_object_get(part, "refusal"));
+		return text_part(r, text_type, json_object_get(part, "refusal"));
 	if (strcmp(type, "image_url") == 0 && from_user)
 		return image_part(r, index, part_index, part);
 	(void)invalid(r, index, member,
@@ -92,37 +124,39 @@ content_part(struct message_reader *r, size_t index, size_t part_index, const js
 	return NULL;
 }
 
+/* Takes part over; NULL: its making has failed, and *r->error says why. */
+static bool
+append_part(struct message_reader *r, json_t *parts, json_t *part)
+{
+	if (part == NULL)
+		return false;
+	if (json_array_append_new(parts, part) == 0)
+		return true;
+	out_of_memory(r);
+	return false;
+}
+
 /* A string or an array of parts as the content array of an item. NULL: *r->error is set. */
 static json_t *
 content_array(struct message_reader *r, size_t index, json_t *content, const char *text_type)
 {
-	json_t *out = json_array();
+	json_auto_t *out = json_array();
 	json_t *part;
 	size_t i;
 
-	if (json_is_string(content)) {
-		if (json_array_append_new(out, text_part(text_type, content)) == 0)
-			return out;
-		json_decref(out);
-		api_error_set(r->error, 500, "server_error", "internal_error", "Out of memory.");
-		return NULL;
-	}
+	if (json_is_string(content))
+		return append_part(r, out, text_part(r, text_type, content)) ? json_incref(out)
+		                                                             : NULL;
 	if (!json_is_array(content) || json_array_size(content) == 0) {
-		json_decref(out);
 		(void)invalid(r, index, "content",
-		              "a string or a non-empty array of content parts "
-		              "is required.");
+		              "a string or a non-empty array of content parts is required.");
 		return NULL;
 	}
 	json_array_foreach(content, i, part) {
-		json_t *made = content_part(r, index, i, part, text_type);
-
-		if (made == NULL || json_array_append_new(out, made) != 0) {
-			json_decref(out);
+		if (!append_part(r, out, content_part(r, index, i, part, text_type)))
 			return NULL;
-		}
 	}
-	return out;
+	return json_incref(out);
 }
 
 static bool
@@ -137,6 +171,18 @@ plain_message(struct message_reader *r, size_t index, const json_t *message, con
 		r, json_pack("{s:s,s:s,s:o}", "type", "message", "role", role, "content", content));
 }
 
+/* Takes over neither; arguments is the model's string as it was. */
+static bool
+append_call(struct message_reader *r, const char *id, const char *name, json_t *arguments)
+{
+	if (json_object_set_new(r->open_calls, id, json_true()) != 0) {
+		out_of_memory(r);
+		return false;
+	}
+	return append(r, json_pack("{s:s,s:s,s:s,s:O}", "type", "function_call", "call_id", id,
+	                           "name", name, "arguments", arguments));
+}
+
 static bool
 tool_call(struct message_reader *r, size_t index, size_t call_index, const json_t *call)
 {
@@ -148,56 +194,93 @@ tool_call(struct message_reader *r, size_t index, size_t call_index, const json_
 	char member[64];
 
 	(void)snprintf(member, sizeof(member), "tool_calls[%zu]", call_index);
-	if (type != NULL && strcmp(type, "function") != 0)
+	if (json_object_get(call, "type") != NULL &&
+	    (type == NULL || strcmp(type, "function") != 0))
 		return invalid(r, index, member,
 		               "only tool calls of type 'function' are supported.");
-	if (id == NULL || id[0] == '\0' || name == NULL || !json_is_string(arguments))
+	if (id == NULL || id[0] == '\0' || name == NULL || name[0] == '\0' ||
+	    !json_is_string(arguments))
 		return invalid(
 			r, index, member,
 			"'id', 'function.name' and 'function.arguments' are required strings.");
 	if (json_object_get(r->open_calls, id) != NULL)
 		return invalid(r, index, member, "its 'id' is used twice.");
-	(void)json_object_set_new(r->open_calls, id, json_true());
-	return append(r, json_pack("{s:s,s:s,s:s,s:O}", "type", "function_call", "call_id", id,
-	                           "name", name, "arguments", arguments));
+	return append_call(r, id, name, arguments);
+}
+
+/* The legacy form, one call without an id: it is given one for its result to name. */
+static bool
+function_call(struct message_reader *r, size_t index, const json_t *call)
+{
+	const char *name = json_get_string(call, "name");
+	json_t *arguments = json_object_get(call, "arguments");
+
+	if (name == NULL || name[0] == '\0' || !json_is_string(arguments))
+		return invalid(r, index, "function_call",
+		               "'name' and 'arguments' are required strings.");
+	(void)snprintf(r->function_call_id, sizeof(r->function_call_id), "call_legacy_%zu", index);
+	r->open_function = name;
+	return append_call(r, r->function_call_id, name, arguments);
+}
+
+/* What an assistant message says, apart from its calls. */
+static bool
+assistant_content(struct message_reader *r, size_t index, const json_t *message, bool has_calls)
+{
+	json_t *content = json_object_get(message, "content");
+	json_t *refusal = json_object_get(message, "refusal");
+	json_t *part;
+
+	if (content != NULL && !json_is_null(content)) {
+		/* An empty text beside calls is how some clients write "none". */
+		if (has_calls && json_is_string(content) && json_string_length(content) == 0)
+			return true;
+		return plain_message(r, index, message, "assistant", "output_text");
+	}
+	if (json_is_string(refusal)) {
+		part = text_part(r, "output_text", refusal);
+		return part != NULL && append(r, json_pack("{s:s,s:s,s:[o]}", "type", "message",
+		                                           "role", "assistant", "content", part));
+	}
+	return has_calls ||
+	       invalid(r, index, "content",
+	               "content is required unless 'tool_calls' or 'function_call' are given.");
 }
 
 static bool
 assistant_message(struct message_reader *r, size_t index, const json_t *message)
 {
-	json_t *content = json_object_get(message, "content");
 	json_t *calls = json_object_get(message, "tool_calls");
-	json_t *refusal = json_object_get(message, "refusal");
+	json_t *legacy = json_object_get(message, "function_call");
 	json_t *call;
 	size_t i;
-	bool has_calls = json_is_array(calls) && json_array_size(calls) > 0;
-	bool empty = json_is_null(content) || content == NULL ||
-	             (json_is_string(content) && json_string_length(content) == 0);
 
-	if (calls != NULL && !json_is_null(calls) && !has_calls)
+	if (json_is_null(calls))
+		calls = NULL;
+	if (json_is_null(legacy))
+		legacy = NULL;
+	if (calls != NULL && json_array_size(calls) == 0)
 		return invalid(r, index, "tool_calls", "a non-empty array is required.");
-	if (json_object_get(message, "function_call") != NULL &&
-	    !json_is_null(json_object_get(message, "function_call")))
-		return invalid(r, index, "function_call",
-		               "the legacy form is not supported; use 'tool_calls'.");
-	if (!empty && !plain_message(r, index, message, "assistant", "output_text"))
+	if (calls != NULL && legacy != NULL)
+		return invalid(r, index, "function_call", "'tool_calls' are given as well.");
+	if (!assistant_content(r, index, message, calls != NULL || legacy != NULL))
 		return false;
-	if (empty && json_is_string(refusal)) {
-		if (!append(r, json_pack("{s:s,s:s,s:[o]}", "type", "message", "role", "assistant",
-		                         "content", text_part("output_text", refusal))))
+	json_array_foreach(calls, i, call) {
+		if (!tool_call(r, index, i, call))
 			return false;
-	} else if (empty && !has_calls && !json_is_string(content)) {
-		return invalid(r, index, "content",
-		               "content is required unless 'tool_calls' are given.");
 	}
-	if (has_calls)
-		json_array_foreach(calls, i, call)
-			if (!tool_call(r, index, i, call))
-				return false;
-	return true;
+	return legacy == NULL || function_call(r, index, legacy);
 }
 
-/* The text of a tool result: a string, or parts that are text. */
+/* Takes output over. */
+static bool
+append_output(struct message_reader *r, const char *id, json_t *output)
+{
+	return append(r, json_pack("{s:s,s:s,s:o}", "type", "function_call_output", "call_id", id,
+	                           "output", output));
+}
+
+/* A result is a string, or parts. */
 static bool
 tool_message(struct message_reader *r, size_t index, const json_t *message)
 {
@@ -214,10 +297,25 @@ tool_message(struct message_reader *r, size_t index, const json_t *message)
 		output = json_incref(content);
 	else
 		output = content_array(r, index, content, "input_text");
-	if (output == NULL)
-		return false;
-	return append(r, json_pack("{s:s,s:s,s:o}", "type", "function_call_output", "call_id", id,
-	                           "output", output));
+	return output != NULL && append_output(r, id, output);
+}
+
+/* The legacy form of a result; null is the same as nothing to say. */
+static bool
+function_message(struct message_reader *r, size_t index, const json_t *message)
+{
+	const char *name = json_get_string(message, "name");
+	json_t *content = json_object_get(message, "content");
+
+	if (name == NULL || r->open_function == NULL || strcmp(name, r->open_function) != 0)
+		return invalid(r, index, "name",
+		               "it matches no 'function_call' of the assistant message before it.");
+	if (!json_is_string(content) && !json_is_null(content))
+		return invalid(r, index, "content", "a string is required.");
+	r->open_function = NULL;
+	(void)json_object_del(r->open_calls, r->function_call_id);
+	return append_output(r, r->function_call_id,
+	                     json_is_string(content) ? json_incref(content) : json_string(""));
 }
 
 static bool
@@ -231,9 +329,10 @@ open_calls_answered(struct message_reader *r, size_t index)
 	(void)snprintf(param, sizeof(param), "messages[%zu]", index);
 	return api_error_invalid(
 		r->error, NULL, param,
-		"An assistant message with 'tool_calls' must be followed by tool "
-		"messages responding to each 'tool_call_id'. No response for: %.64s",
-		id);
+		"An assistant message with 'tool_calls' (or 'function_call') must be followed by "
+		"messages of role 'tool' (or 'function') with the result of each call. No result "
+		"for: %.64s",
+		r->open_function != NULL ? r->open_function : id);
 }
 
 static bool
@@ -245,10 +344,12 @@ message_to_items(struct message_reader *r, size_t index, const json_t *message)
 		return invalid(r, index, "", "an object is required.");
 	if (role == NULL)
 		return invalid(r, index, "role", "a string is required.");
-	if (json_object_get(message, "name") != NULL && strcmp(role, "tool") != 0)
-		r->names_seen = true;
 	if (strcmp(role, "tool") == 0)
 		return tool_message(r, index, message);
+	if (strcmp(role, "function") == 0)
+		return function_message(r, index, message);
+	if (json_object_get(message, "name") != NULL)
+		r->names_seen = true;
 	if (!open_calls_answered(r, index))
 		return false;
 	/* Codex drops items of role "system" without a word; "developer" is its name for them. */
@@ -258,8 +359,9 @@ message_to_items(struct message_reader *r, size_t index, const json_t *message)
 		return plain_message(r, index, message, "user", "input_text");
 	if (strcmp(role, "assistant") == 0)
 		return assistant_message(r, index, message);
-	return invalid(r, index, "role",
-	               "supported roles are system, developer, user, assistant and tool.");
+	return invalid(
+		r, index, "role",
+		"supported roles are system, developer, user, assistant, tool and function.");
 }
 
 bool

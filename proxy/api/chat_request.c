@@ -6,6 +6,10 @@
 
 #include "proxy/api/chat_messages.h"
 
+/* codex reads 127 levels, of which it needs a few around a schema, and is silent about a call with
+ * more. */
+#define SCHEMA_LEVELS_MAX 100
+
 struct request_reader {
 	struct chat_request *out;
 	const json_t *root;
@@ -60,11 +64,11 @@ out_of_memory(struct request_reader *r)
 static bool
 word(struct request_reader *r, char **out, const char *name, json_t *value)
 {
-	const char *text = json_string_value(value);
+	const char *text = json_text(value); /* NULL where it holds a NUL */
 
-	if (text == NULL)
+	if (!json_is_string(value))
 		return wrong_type(r, name, "a string is required");
-	if (text[0] == '\0' || strlen(text) != json_string_length(value) || strlen(text) > 128)
+	if (text == NULL || text[0] == '\0' || strlen(text) > 128)
 		return api_error_invalid(
 			r->error, "invalid_value", name,
 			"Invalid value for '%s': 1 to 128 characters are required.", name);
@@ -80,6 +84,15 @@ boolean(struct request_reader *r, bool *out, const char *name, json_t *value)
 		return wrong_type(r, name, "a boolean is required");
 	*out = json_is_true(value);
 	return true;
+}
+
+static bool
+schema_is_flat_enough(struct request_reader *r, const char *name, const json_t *schema)
+{
+	return !json_deeper_than(schema, SCHEMA_LEVELS_MAX) ||
+	       api_error_invalid(r->error, "invalid_value", name,
+	                         "Invalid value for '%s': it has more than %d levels of nesting.",
+	                         name, SCHEMA_LEVELS_MAX);
 }
 
 static bool
@@ -133,7 +146,7 @@ read_effort(struct request_reader *r, const char *name, json_t *value)
 static bool
 read_verbosity(struct request_reader *r, const char *name, json_t *value)
 {
-	const char *text = json_string_value(value);
+	const char *text = json_text(value);
 
 	if (text == NULL ||
 	    (strcmp(text, "low") != 0 && strcmp(text, "medium") != 0 && strcmp(text, "high") != 0))
@@ -144,7 +157,7 @@ read_verbosity(struct request_reader *r, const char *name, json_t *value)
 static bool
 read_service_tier(struct request_reader *r, const char *name, json_t *value)
 {
-	const char *text = json_string_value(value);
+	const char *text = json_text(value);
 
 	/* "auto" and "default" are what happens without the parameter. */
 	if (text != NULL && (strcmp(text, "auto") == 0 || strcmp(text, "default") == 0))
@@ -170,6 +183,8 @@ read_response_format(struct request_reader *r, const char *name, json_t *value)
 		                         "response_format.json_schema.schema",
 		                         "Missing required parameter: "
 		                         "'response_format.json_schema.schema'.");
+	if (!schema_is_flat_enough(r, "response_format.json_schema.schema", schema))
+		return false;
 	r->out->conversation->output_schema = json_incref(schema);
 	return true;
 }
@@ -184,44 +199,75 @@ name_is_valid(const char *name)
 	return len >= 1 && len <= 64 && strspn(name, allowed) == len;
 }
 
+/* names: of the tools so far. */
 static bool
-read_tool(struct request_reader *r, size_t index, const json_t *tool)
+read_tool_name(struct request_reader *r, size_t index, const char *name, json_t *names)
 {
-	json_t *function = json_get_object(tool, "function");
-	json_t *parameters = json_object_get(function, "parameters");
-	const char *type = json_get_string(tool, "type");
-	const char *name = json_get_string(function, "name");
-	const char *description = json_get_string(function, "description");
 	char param[64];
-	json_t *made;
 
-	(void)snprintf(param, sizeof(param), "tools[%zu]", index);
-	if (type == NULL || strcmp(type, "function") != 0)
-		return unsupported_value(r, param, "must be of type 'function'");
 	(void)snprintf(param, sizeof(param), "tools[%zu].function.name", index);
 	if (!name_is_valid(name))
 		return api_error_invalid(
 			r->error, "invalid_value", param,
-			"Invalid '%s': 1 to 64 characters of a-z, A-Z, 0-9, _ and - "
-			"are required.",
+			"Invalid '%s': 1 to 64 characters of a-z, A-Z, 0-9, _ and - are required.",
 			param);
+	/* What codex would refuse, in words that the caller can use. */
+	if (strncmp(name, "mcp__", 5) == 0)
+		return api_error_invalid(r->error, "invalid_value", param,
+		                         "Invalid '%s': names that begin with mcp__ are reserved.",
+		                         param);
+	if (json_object_get(names, name) != NULL)
+		return api_error_invalid(r->error, "invalid_value", param,
+		                         "Invalid '%s': another tool has the same name.", param);
+	return json_object_set_new(names, name, json_true()) == 0 || out_of_memory(r);
+}
+
+/* NULL or null counts as not given. The caller's own values become part of the tool. */
+static bool
+add_tool(struct request_reader *r, const char *name, json_t *description, json_t *parameters)
+{
+	json_t *made = json_pack("{s:s,s:O*,s:O*}", "name", name, "description",
+	                         json_is_string(description) ? description : NULL, "parameters",
+	                         json_is_object(parameters) ? parameters : NULL);
+
+	if (!json_is_string(description))
+		(void)json_object_set_new(made, "description", json_string(""));
+	if (!json_is_object(parameters))
+		(void)json_object_set_new(made, "parameters",
+		                          json_pack("{s:s,s:{}}", "type", "object", "properties"));
+	return json_array_append_new(r->out->conversation->tools, made) == 0 || out_of_memory(r);
+}
+
+static bool
+read_tool(struct request_reader *r, size_t index, const json_t *tool, json_t *names)
+{
+	json_t *function = json_get_object(tool, "function");
+	json_t *description = json_object_get(function, "description");
+	json_t *parameters = json_object_get(function, "parameters");
+	const char *type = json_get_string(tool, "type");
+	const char *name = json_get_string(function, "name");
+	char param[64];
+
+	(void)snprintf(param, sizeof(param), "tools[%zu]", index);
+	if (type == NULL || strcmp(type, "function") != 0)
+		return unsupported_value(r, param, "must be of type 'function'");
+	if (!read_tool_name(r, index, name, names))
+		return false;
+	(void)snprintf(param, sizeof(param), "tools[%zu].function.description", index);
+	if (description != NULL && !json_is_string(description) && !json_is_null(description))
+		return wrong_type(r, param, "a string is required");
 	(void)snprintf(param, sizeof(param), "tools[%zu].function.parameters", index);
 	if (parameters != NULL && !json_is_object(parameters) && !json_is_null(parameters))
 		return wrong_type(r, param, "a JSON Schema object is required");
-	if (json_is_object(parameters))
-		parameters = json_incref(parameters);
-	else
-		parameters = json_pack("{s:s,s:{}}", "type", "object", "properties");
-	made = json_pack("{s:s,s:s,s:o}", "name", name, "description",
-	                 description != NULL ? description : "", "parameters", parameters);
-	if (made == NULL || json_array_append_new(r->out->conversation->tools, made) != 0)
-		return out_of_memory(r);
-	return true;
+	return schema_is_flat_enough(r, param, parameters) &&
+	       add_tool(r, name, description, parameters);
 }
 
 static bool
 read_tools(struct request_reader *r, const char *name, json_t *value)
 {
+	json_auto_t *names = json_object();
+	bool strict = false;
 	json_t *tool;
 	size_t i;
 
@@ -231,16 +277,18 @@ read_tools(struct request_reader *r, const char *name, json_t *value)
 		return true;
 	r->out->conversation->tools = json_array();
 	json_array_foreach(value, i, tool) {
-		if (!read_tool(r, i, tool))
+		if (!read_tool(r, i, tool, names))
 			return false;
+		strict |= json_get_bool(json_get_object(tool, "function"), "strict", false);
 	}
-	return true;
+	/* Codex passes every function on without it. */
+	return !strict || ignored(r, "tools.function.strict", value);
 }
 
 static bool
 read_tool_choice(struct request_reader *r, const char *name, json_t *value)
 {
-	const char *text = json_string_value(value);
+	const char *text = json_text(value);
 
 	if (json_is_object(value)) {
 		const char *type = json_get_string(value, "type");
@@ -288,7 +336,7 @@ only_false(struct request_reader *r, const char *name, json_t *value)
 static bool
 only_text(struct request_reader *r, const char *name, json_t *value)
 {
-	const char *first = json_string_value(json_array_get(value, 0));
+	const char *first = json_text(json_array_get(value, 0));
 
 	return (json_array_size(value) == 1 && first != NULL && strcmp(first, "text") == 0) ||
 	       unsupported_value(r, name, "must be [\"text\"]");
@@ -457,8 +505,13 @@ chat_request_parse(struct chat_request *out, const char *body, size_t len,
 		chat_request_fini(out);
 		return false;
 	}
-	if (out->conversation->effort == NULL && default_effort != NULL)
+	if (out->conversation->effort == NULL && default_effort != NULL) {
 		out->conversation->effort = strdup(default_effort);
+		if (out->conversation->effort == NULL) {
+			chat_request_fini(out);
+			return out_of_memory(&r);
+		}
+	}
 	return true;
 }
 

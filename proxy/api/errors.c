@@ -116,19 +116,18 @@ api_error_from_failure(struct api_error *e, const struct failure *failure)
 static json_t *
 text_or_null(const char *text)
 {
-	return text[0] != '\0' ? json_string(text) : json_null();
+	return text[0] != '\0' ? json_string_lossy(text) : json_null();
 }
 
 char *
 api_error_text(const struct api_error *e, size_t *len)
 {
-	json_t *message = json_string(e->message);
-	json_auto_t *body = NULL;
+	/* Texts may have been cut in the middle of a character. */
+	json_auto_t *body =
+		json_pack("{s:{s:o,s:o,s:o,s:o}}", "error", "message",
+	                  json_string_lossy(e->message), "type", json_string_lossy(e->type),
+	                  "param", text_or_null(e->param), "code", text_or_null(e->code));
 
-	if (message == NULL) /* cut in the middle of a character */
-		message = json_string("The request failed.");
-	body = json_pack("{s:{s:o,s:s,s:o,s:o}}", "error", "message", message, "type", e->type,
-	                 "param", text_or_null(e->param), "code", text_or_null(e->code));
 	return json_to_text(body, len);
 }
 

@@ -1,0 +1,342 @@
+/* Every parameter of a chat completion: honoured, refused, or taken and said to be ignored. */
+#include "tests/unit/chat_request_check.h"
+
+static void
+the_least_request_is_taken_with_the_defaults(void **state)
+{
+	struct chat_request r;
+
+	parse(&r, REQUEST(""));
+	assert_null(r.conversation->model);
+	assert_string_equal(r.conversation->effort, "medium");
+	assert_null(r.conversation->summary);
+	assert_null(r.conversation->verbosity);
+	assert_null(r.conversation->service_tier);
+	assert_null(r.conversation->tools);
+	assert_null(r.conversation->output_schema);
+	assert_false(r.stream);
+	assert_false(r.include_usage);
+	assert_false(r.single_tool_call);
+	assert_false(r.tool_call_required);
+	assert_int_equal(r.ignored.len, 0);
+	chat_request_fini(&r);
+}
+
+static void
+null_is_the_same_as_not_given(void **state)
+{
+	struct chat_request r;
+
+	parse(&r, REQUEST(",\"model\":null,\"stream\":null,\"stream_options\":null,\"tools\":null,"
+	                  "\"tool_choice\":null,\"stop\":null,\"n\":null,\"response_format\":null,"
+	                  "\"functions\":null,\"temperature\":null,\"reasoning_effort\":null"));
+	assert_null(r.conversation->model);
+	assert_null(r.conversation->tools);
+	assert_int_equal(r.ignored.len, 0);
+	chat_request_fini(&r);
+}
+
+static void
+what_codex_has_a_place_for_is_honoured(void **state)
+{
+	struct chat_request r;
+
+	parse(&r, REQUEST(",\"model\":\"gpt-5.5\",\"reasoning_effort\":\"low\",\"verbosity\":"
+	                  "\"high\",\"service_tier\":\"flex\",\"stream\":true,\"stream_options\":{"
+	                  "\"include_usage\":true,\"include_obfuscation\":false},"
+	                  "\"parallel_tool_calls\":false,\"n\":1,\"logprobs\":false,"
+	                  "\"modalities\":[\"text\"],\"response_format\":{\"type\":\"text\"}"));
+	assert_string_equal(r.conversation->model, "gpt-5.5");
+	assert_string_equal(r.conversation->effort, "low");
+	assert_string_equal(r.conversation->verbosity, "high");
+	assert_string_equal(r.conversation->service_tier, "flex");
+	assert_true(r.stream);
+	assert_true(r.include_usage);
+	assert_true(r.single_tool_call);
+	assert_int_equal(r.ignored.len, 0);
+	chat_request_fini(&r);
+}
+
+static void
+the_usual_service_tiers_send_nothing(void **state)
+{
+	struct chat_request r;
+
+	parse(&r, REQUEST(",\"service_tier\":\"auto\""));
+	assert_null(r.conversation->service_tier);
+	chat_request_fini(&r);
+	parse(&r, REQUEST(",\"service_tier\":\"default\""));
+	assert_null(r.conversation->service_tier);
+	chat_request_fini(&r);
+}
+
+static void
+what_codex_has_no_place_for_is_taken_and_named(void **state)
+{
+	struct chat_request r;
+
+	parse(&r, REQUEST(",\"temperature\":0.2,\"top_p\":1,\"max_tokens\":5,"
+	                  "\"max_completion_tokens\":5,\"seed\":7,\"presence_penalty\":0,"
+	                  "\"frequency_penalty\":0,\"logit_bias\":{},\"metadata\":{\"a\":\"b\"},"
+	                  "\"user\":\"u\",\"store\":true,\"prompt_cache_key\":\"k\","
+	                  "\"prompt_cache_retention\":\"24h\",\"safety_identifier\":\"s\","
+	                  "\"prediction\":{}"));
+	json_buf_append(&r.ignored, "", 1);
+	assert_string_equal(
+		r.ignored.data,
+		"temperature, top_p, max_tokens, max_completion_tokens, seed, presence_penalty, "
+		"frequency_penalty, logit_bias, metadata, user, store, prompt_cache_key, "
+		"prompt_cache_retention, safety_identifier, prediction");
+	chat_request_fini(&r);
+}
+
+static void
+what_would_change_the_answer_is_refused(void **state)
+{
+	static const struct {
+		const char *member, *param, *code;
+	} rows[] = {
+		{",\"stop\":\"x\"",						"stop",                 "unsupported_parameter"},
+		{",\"audio\":{}",						  "audio",                "unsupported_parameter"},
+		{",\"functions\":[]",					      "functions",            "unsupported_parameter"},
+		{",\"function_call\":\"auto\"",                                    "function_call",        "unsupported_parameter"},
+		{",\"top_logprobs\":1",					    "top_logprobs",         "unsupported_parameter"},
+		{",\"web_search_options\":{}",                                     "web_search_options",   "unsupported_parameter"},
+		{",\"n\":2",						       "n",                    "unsupported_value"    },
+		{",\"n\":\"1\"",						   "n",                    "invalid_type"         },
+		{",\"logprobs\":true",					     "logprobs",             "unsupported_value"    },
+		{",\"modalities\":[\"text\",\"audio\"]",                           "modalities",           "unsupported_value"    },
+		{",\"modalities\":\"text\"",                                       "modalities",           "unsupported_value"    },
+		{",\"verbosity\":\"loud\"",                                        "verbosity",            "unsupported_value"    },
+		{",\"response_format\":{\"type\":\"json_object\"}",                "response_format.type",
+	         "unsupported_value"											      },
+		{",\"tools\":[{\"type\":\"custom\",\"custom\":{\"name\":\"x\"}}]", "tools[0]",
+	         "unsupported_value"											      },
+		{",\"tool_choice\":\"maybe\"",                                     "tool_choice",          "unsupported_value"    },
+		{",\"tool_choice\":{\"type\":\"allowed_tools\"}",                  "tool_choice",
+	         "unsupported_value"											      },
+	};
+
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		char body[512];
+
+		(void)snprintf(body, sizeof(body), REQUEST("%s"), rows[i].member);
+		assert_refused(body, rows[i].param, rows[i].code);
+	}
+}
+
+static void
+wrong_types_are_refused_by_name(void **state)
+{
+	static const struct {
+		const char *member, *param, *code;
+	} rows[] = {
+		{",\"model\":1",					      "model",               "invalid_type"              },
+		{",\"model\":\"\"",					   "model",               "invalid_value"             },
+		{",\"model\":\"a\\u0000b\"",                                  "model",               "invalid_value"             },
+		{",\"reasoning_effort\":\"low\\u0000\"",                      "reasoning_effort",    "invalid_value"             },
+		{",\"verbosity\":\"low\\u0000\"",                             "verbosity",           "unsupported_value"         },
+		{",\"service_tier\":\"auto\\u0000\"",                         "service_tier",        "invalid_value"             },
+		{",\"stream\":\"yes\"",                                       "stream",              "invalid_type"              },
+		{",\"stream\":true,\"stream_options\":[]",                    "stream_options",      "invalid_type"              },
+		{",\"stream\":true,\"stream_options\":{\"include_usage\":1}",
+	         "stream_options.include_usage",						     "invalid_type"              },
+		{",\"stream_options\":{}",                                    "stream_options",      ""                          },
+		{",\"parallel_tool_calls\":1",                                "parallel_tool_calls", "invalid_type"              },
+		{",\"response_format\":\"json\"",                             "response_format",     "invalid_type"              },
+		{",\"response_format\":{\"type\":\"text\\u0000\"}",           "response_format",
+	         "invalid_type"												  },
+		{",\"response_format\":{\"type\":\"json_schema\"}",
+	         "response_format.json_schema.schema",                                               "missing_required_parameter"},
+		{",\"tools\":{}",					     "tools",               "invalid_type"              },
+		{",\"tools\":[1]",					    "tools[0]",            "unsupported_value"         },
+		{",\"tool_choice\":\"none\\u0000\"",                          "tool_choice",         "unsupported_value"         },
+		{",\"tool_choice\":\"required\"",                             "tool_choice",         "invalid_value"             },
+	};
+
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		char body[512];
+
+		(void)snprintf(body, sizeof(body), REQUEST("%s"), rows[i].member);
+		assert_refused(body, rows[i].param, rows[i].code);
+	}
+}
+
+static void
+an_unknown_parameter_is_refused(void **state)
+{
+	struct api_error error;
+	char body[1024], name[600];
+	json_auto_t *told = NULL;
+	AUTO_FREE char *text = NULL;
+
+	assert_refused(REQUEST(",\"temprature\":1"), "temprature", "unknown_parameter");
+	assert_refused(REQUEST(",\"temprature\":null"), "temprature", "unknown_parameter");
+	/* a long name is cut, and the error is still told, in whole characters */
+	for (size_t i = 0; i + 2 < sizeof(name); i += 2)
+		memcpy(name + i, "\xc3\xa4", 3);
+	(void)snprintf(body, sizeof(body), REQUEST(",\"x%s\":1"), name);
+	refuse_bytes(&error, body, strlen(body));
+	text = api_error_text(&error, NULL);
+	told = json_parse(text, strlen(text), NULL);
+	assert_string_equal(json_get_string(json_get_object(told, "error"), "code"),
+	                    "unknown_parameter");
+	assert_non_null(strstr(text, "Unrecognized request argument supplied: x\xc3\xa4"));
+}
+
+static void
+messages_are_required(void **state)
+{
+	assert_refused("{}", "messages", "missing_required_parameter");
+	assert_refused("{\"messages\":null}", "messages", "missing_required_parameter");
+	assert_refused("{\"messages\":[]}", "messages", "empty_array");
+	assert_refused("{\"messages\":\"hi\"}", "messages", "invalid_type");
+	assert_refused("{\"messages\":{}}", "messages", "invalid_type");
+}
+
+/* --- functions ------------------------------------------------------------------------------ */
+
+#define TOOL(name)       "{\"type\":\"function\",\"function\":{\"name\":\"" name "\"}}"
+#define TOOLS(functions) REQUEST(",\"tools\":[" functions "]")
+
+static void
+functions_are_handed_on(void **state)
+{
+	struct chat_request r;
+
+	parse(&r, TOOLS("{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"d\","
+	                "\"parameters\":{\"type\":\"object\",\"x\":[1]}}}," TOOL(
+				"g") ","
+	                             "{\"type\":\"function\",\"function\":{\"name\":\"h\","
+	                             "\"description\":null,"
+	                             "\"parameters\":null,\"strict\":null}}"));
+	assert_json(r.conversation->tools,
+	            "[{\"name\":\"f\",\"description\":\"d\",\"parameters\":{\"type\":\"object\","
+	            "\"x\":[1]}},"
+	            "{\"name\":\"g\",\"description\":\"\",\"parameters\":{\"type\":\"object\","
+	            "\"properties\":{}}},"
+	            "{\"name\":\"h\",\"description\":\"\",\"parameters\":{\"type\":\"object\","
+	            "\"properties\":{}}}]");
+	assert_int_equal(r.ignored.len, 0);
+	chat_request_fini(&r);
+	parse(&r, REQUEST(",\"tools\":[],\"tool_choice\":\"auto\""));
+	assert_null(r.conversation->tools);
+	chat_request_fini(&r);
+}
+
+static void
+strict_functions_are_taken_and_named(void **state)
+{
+	struct chat_request r;
+
+	parse(&r, TOOLS("{\"type\":\"function\",\"function\":{\"name\":\"f\",\"strict\":true}}"));
+	assert_memory_equal(r.ignored.data, "tools.function.strict", r.ignored.len);
+	chat_request_fini(&r);
+}
+
+static void
+functions_that_codex_would_refuse_are_refused_here(void **state)
+{
+	static const struct {
+		const char *body, *param, *code;
+	} rows[] = {
+		{TOOLS(TOOL("")),								  "tools[0].function.name", "invalid_value"},
+		{TOOLS(TOOL("a b")),							       "tools[0].function.name", "invalid_value"},
+		{TOOLS(TOOL("a\\u0000")),							  "tools[0].function.name", "invalid_value"},
+		{TOOLS("{\"type\":\"function\"}"),                                                 "tools[0].function.name", "invalid_value"},
+		{TOOLS(TOOL("0123456789012345678901234567890123456789012345678901234567890123x")),
+	         "tools[0].function.name",										   "invalid_value"},
+		{TOOLS(TOOL("mcp__a__b")),							 "tools[0].function.name", "invalid_value"},
+		{TOOLS(TOOL("f") "," TOOL("g") "," TOOL("f")),                                     "tools[2].function.name",
+	         "invalid_value"													    },
+		{TOOLS("{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":[]}}"),
+	         "tools[0].function.parameters",									     "invalid_type" },
+		{TOOLS("{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":1}}"),
+	         "tools[0].function.description",									    "invalid_type" },
+	};
+
+	for (size_t i = 0; i < NELEM(rows); i++)
+		assert_refused(rows[i].body, rows[i].param, rows[i].code);
+}
+
+static void
+no_choice_offers_no_function(void **state)
+{
+	struct chat_request r;
+
+	parse(&r, REQUEST(",\"tool_choice\":\"none\",\"tools\":[" TOOL("f") "]"));
+	assert_null(r.conversation->tools);
+	assert_int_equal(json_array_size(r.conversation->items), 1);
+	chat_request_fini(&r);
+}
+
+static void
+a_required_call_is_asked_for_at_the_end_of_the_history(void **state)
+{
+	struct chat_request r;
+	json_t *last;
+
+	parse(&r, REQUEST(",\"tool_choice\":\"required\",\"tools\":[" TOOL("f") "," TOOL("g") "]"));
+	assert_true(r.tool_call_required);
+	assert_int_equal(json_array_size(r.conversation->tools), 2);
+	assert_int_equal(json_array_size(r.conversation->items), 2);
+	last = json_array_get(r.conversation->items, 1);
+	assert_string_equal(json_get_string(last, "role"), "developer");
+	chat_request_fini(&r);
+}
+
+static void
+a_function_by_name_is_the_only_one_offered(void **state)
+{
+#define CHOICE(name) ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"" name "\"}}"
+	struct chat_request r;
+
+	/* whichever of the two comes first in the body */
+	parse(&r, REQUEST(CHOICE("g") ",\"tools\":[" TOOL("f") "," TOOL("g") "]"));
+	assert_true(r.tool_call_required);
+	assert_int_equal(json_array_size(r.conversation->tools), 1);
+	assert_string_equal(json_get_string(json_array_get(r.conversation->tools, 0), "name"), "g");
+	chat_request_fini(&r);
+	assert_refused(REQUEST(CHOICE("h") ",\"tools\":[" TOOL("f") "]"), "tool_choice",
+	               "invalid_value");
+	assert_refused(REQUEST(CHOICE("h")), "tool_choice", "invalid_value");
+	assert_refused(REQUEST(CHOICE("f\\u0000") ",\"tools\":[" TOOL("f") "]"), "tool_choice",
+	               "unsupported_value");
+}
+
+static void
+a_schema_for_the_answer_is_handed_on(void **state)
+{
+	struct chat_request r;
+
+	parse(&r, REQUEST(",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{"
+	                  "\"name\":\"n\",\"strict\":true,\"schema\":{\"type\":\"object\","
+	                  "\"minimum\":0.1}}}"));
+	assert_json(r.conversation->output_schema, "{\"type\":\"object\",\"minimum\":0.1}");
+	chat_request_fini(&r);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_least_request_is_taken_with_the_defaults),
+		cmocka_unit_test(null_is_the_same_as_not_given),
+		cmocka_unit_test(what_codex_has_a_place_for_is_honoured),
+		cmocka_unit_test(the_usual_service_tiers_send_nothing),
+		cmocka_unit_test(what_codex_has_no_place_for_is_taken_and_named),
+		cmocka_unit_test(what_would_change_the_answer_is_refused),
+		cmocka_unit_test(wrong_types_are_refused_by_name),
+		cmocka_unit_test(an_unknown_parameter_is_refused),
+		cmocka_unit_test(messages_are_required),
+		cmocka_unit_test(functions_are_handed_on),
+		cmocka_unit_test(strict_functions_are_taken_and_named),
+		cmocka_unit_test(functions_that_codex_would_refuse_are_refused_here),
+		cmocka_unit_test(no_choice_offers_no_function),
+		cmocka_unit_test(a_required_call_is_asked_for_at_the_end_of_the_history),
+		cmocka_unit_test(a_function_by_name_is_the_only_one_offered),
+		cmocka_unit_test(a_schema_for_the_answer_is_handed_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
