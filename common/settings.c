@@ -196,15 +196,27 @@ check_key(struct load *l)
 		         "CODEX_PROXY_HOST");
 }
 
+/* What the table promises and this version does not do: refused, rather than passed over. */
 static void
-check_tls(struct load *l)
+check_available(struct load *l)
 {
 	const struct settings *s = l->out;
+	const struct {
+		const char *name;
+		bool wanted;
+	} missing[] = {
+		{"CODEX_PROXY_TLS_CERT",          s->tls_cert != NULL                  },
+		{"CODEX_PROXY_TLS_KEY",           s->tls_key != NULL                   },
+		{"CODEX_CORS_ORIGINS",            s->cors_origins != NULL              },
+		{"CODEX_IMAGE_FETCH_HOSTS",       s->image_fetch_hosts != NULL         },
+		{"CODEX_TOOL_POLICY_PATH",        s->tool_policy_path != NULL          },
+		{"CODEX_PROFILE=agent",           s->profile == PROFILE_AGENT          },
+		{"CODEX_HISTORY_MODE=transcript", s->history_mode == HISTORY_TRANSCRIPT},
+	};
 
-	if (s->tls_cert != NULL && s->tls_key == NULL)
-		complain(l, "CODEX_PROXY_TLS_KEY", "is needed with CODEX_PROXY_TLS_CERT");
-	if (s->tls_key != NULL && s->tls_cert == NULL)
-		complain(l, "CODEX_PROXY_TLS_CERT", "is needed with CODEX_PROXY_TLS_KEY");
+	for (size_t i = 0; i < NELEM(missing); i++)
+		if (missing[i].wanted)
+			complain(l, missing[i].name, "is not available in this version");
 }
 
 static void
@@ -254,7 +266,7 @@ check_rules(struct load *l)
 
 	if ((l->owners & SETTING_PROXY) != 0) {
 		check_key(l);
-		check_tls(l);
+		check_available(l);
 		check_aliases(l);
 		check_server_url(l);
 		if (s->base_instructions != NULL && s->base_instructions[0] != '/' &&

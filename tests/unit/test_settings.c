@@ -100,18 +100,16 @@ static void
 every_kind_of_value_is_taken(void **state)
 {
 	struct settings s = loaded(
-		SETTING_ALL,
-		ENV(KEY, "CODEX_PROXY_PORT=8080", "CODEX_METRICS_NO_AUTH=Yes",
-	            "CODEX_PROFILE=agent", "CODEX_PROVIDER_MODE=tuned", "CODEX_LOG_LEVEL=debug",
-	            "CODEX_LOG_FORMAT=journal", "CODEX_HOME=/home/u/.codex",
-	            "CODEX_MODEL_ALIASES=gpt-4o=gpt-5.5,small=gpt-5-mini",
-	            "CODEX_APP_SERVER_URL=unix:///run/a.sock", "CODEX_PROXY_RATE_LIMIT=0",
-	            "CODEX_BASE_INSTRUCTIONS=codex"));
+		SETTING_ALL, ENV(KEY, "CODEX_PROXY_PORT=8080", "CODEX_METRICS_NO_AUTH=Yes",
+	                         "CODEX_PROVIDER_MODE=tuned", "CODEX_LOG_LEVEL=debug",
+	                         "CODEX_LOG_FORMAT=journal", "CODEX_HOME=/home/u/.codex",
+	                         "CODEX_MODEL_ALIASES=gpt-4o=gpt-5.5,small=gpt-5-mini",
+	                         "CODEX_APP_SERVER_URL=unix:///run/a.sock",
+	                         "CODEX_PROXY_RATE_LIMIT=0", "CODEX_BASE_INSTRUCTIONS=codex"));
 
 	assert_string_equal(s.api_key, "sk-test");
 	assert_int_equal(s.port, 8080);
 	assert_true(s.metrics_no_auth);
-	assert_int_equal(s.profile, PROFILE_AGENT);
 	assert_int_equal(s.provider_mode, PROVIDER_TUNED);
 	assert_int_equal(s.log_level, 3);
 	assert_int_equal(s.log_format, 3);
@@ -147,9 +145,24 @@ all_wrong_values_are_reported_at_once(void **state)
 		      "CODEX_MAX_CONCURRENT: \"many\" is not a whole number from 1 to 10000\n"
 		      "CODEX_METRICS_NO_AUTH: \"maybe\" is neither 1 nor 0\n"
 		      "CODEX_HOME: \"here\" is not an absolute path\n"
-		      "CODEX_PROXY_TLS_KEY: is needed with CODEX_PROXY_TLS_CERT\n"
+		      "CODEX_PROXY_TLS_CERT: is not available in this version\n"
 		      "CODEX_MODEL_ALIASES: is not a list of alias=model, with commas between "
 		      "them\n");
+	free(text);
+}
+
+static void
+what_this_version_does_not_do_is_refused(void **state)
+{
+	char *text = complaints(4, SETTING_PROXY,
+	                        ENV(KEY, "CODEX_PROFILE=agent", "CODEX_HISTORY_MODE=transcript",
+	                            "CODEX_CORS_ORIGINS=*", "CODEX_IMAGE_FETCH_HOSTS=example.com"));
+
+	assert_string_equal(text,
+	                    "CODEX_CORS_ORIGINS: is not available in this version\n"
+	                    "CODEX_IMAGE_FETCH_HOSTS: is not available in this version\n"
+	                    "CODEX_PROFILE=agent: is not available in this version\n"
+	                    "CODEX_HISTORY_MODE=transcript: is not available in this version\n");
 	free(text);
 }
 
@@ -317,6 +330,7 @@ main(void)
 		cmocka_unit_test(every_kind_of_value_is_taken),
 		cmocka_unit_test(an_empty_value_counts_as_unset),
 		cmocka_unit_test(all_wrong_values_are_reported_at_once),
+		cmocka_unit_test(what_this_version_does_not_do_is_refused),
 		cmocka_unit_test(numbers_must_be_whole_and_in_range),
 		cmocka_unit_test(a_wrong_value_is_shown_on_one_line_and_not_whole),
 		cmocka_unit_test(a_secret_is_never_shown),
