@@ -13,8 +13,16 @@
 #define WRITE_MAX ((size_t)65536)
 
 /* After a refusal the body is read on for so long, unheard: closing at once would make a reset of
- * it, and the client might lose the answer. */
-#define LINGER_US ((lws_usec_t)2 * LWS_US_PER_SEC)
+ * it, and the client might lose the answer. Never longer than a body may take at all. */
+#define LINGER_MS 2000
+
+static void
+linger(struct http_exchange *x)
+{
+	uint64_t ms = x->server->limits.body_timeout_ms;
+
+	lws_set_timer_usecs(x->wsi, (lws_usec_t)(ms < LINGER_MS ? ms : LINGER_MS) * 1000);
+}
 
 static struct http_exchange *
 take_off(struct http_exchange *x)
@@ -53,7 +61,7 @@ finish(struct http_exchange *x)
 	exchange_done(x, true);
 	if (!x->body_complete) {
 		if (close_now)
-			lws_set_timer_usecs(wsi, LINGER_US);
+			linger(x);
 		return 0; /* until the end of the body, or of the time for it */
 	}
 	exchange_free(take_off(x));
@@ -196,8 +204,10 @@ on_head(struct lws *wsi, const char *path, size_t len)
 	struct http_server *s = lws_vhost_user(lws_get_vhost(wsi));
 	enum http_method method;
 	struct http_exchange *x;
+	bool closes;
 
-	if (!find_method(wsi, &method))
+	/* "%00" would end the path before its end. */
+	if (!find_method(wsi, &method) || memchr(path, '\0', len) != NULL)
 		return -1;
 	x = exchange_new(s, wsi, method, path, len);
 	if (x == NULL) {
@@ -209,6 +219,7 @@ on_head(struct lws *wsi, const char *path, size_t len)
 	read_version(x);
 	if (guard_head(x) == GUARD_HEAD_REFUSED)
 		return settle(x);
+	closes = x->close;
 	/* Whether a client that waits for our word sends its body after a refusal is not known;
 	 * and more than the limit is not read for nothing. */
 	if (x->expect_continue || x->content_length > s->limits.max_body_bytes)
@@ -226,7 +237,7 @@ on_head(struct lws *wsi, const char *path, size_t len)
 	if (x->expect_continue) {
 		static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
-		x->close = false;
+		x->close = closes;
 		if (!out_queue_append(&x->out, go_on, sizeof(go_on) - 1))
 			return -1;
 		return settle(x);
@@ -282,20 +293,21 @@ on_chunked_body(struct http_exchange *x, const char *data, size_t len)
 }
 
 static int
-on_body(struct http_exchange *x, const char *data, size_t len)
+on_body(struct lws *wsi, const char *data, size_t len)
 {
+	struct http_exchange *x = lws_get_opaque_user_data(wsi);
+	int r;
+
 	if (x == NULL || x->cut)
 		return -1; /* killed; its timer may have been taken back by this read */
 	if (x->answer != HTTP_ANSWER_NONE || x->body_complete)
 		return 0; /* refused: read over. Or the next request after a chunked body */
 	x->in_event = true;
-	if (x->body_chunked)
-		len = (size_t)on_chunked_body(x, data, len);
-	else
-		len = (size_t)add_body(x, data, len);
-	if ((int)len == 0 && lws_get_opaque_user_data(x->wsi) == x)
+	r = x->body_chunked ? on_chunked_body(x, data, len) : add_body(x, data, len);
+	x = lws_get_opaque_user_data(wsi); /* NULL: answered, and gone */
+	if (x != NULL)
 		x->in_event = false;
-	return (int)len;
+	return r;
 }
 
 static int
@@ -371,7 +383,7 @@ connection_on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	case LWS_CALLBACK_HTTP:
 		return on_head(wsi, in, len);
 	case LWS_CALLBACK_HTTP_BODY:
-		return on_body(lws_get_opaque_user_data(wsi), in, len);
+		return on_body(wsi, in, len);
 	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
 		return on_body_complete(lws_get_opaque_user_data(wsi));
 	case LWS_CALLBACK_HTTP_WRITEABLE:

@@ -118,6 +118,7 @@ exchange_new(struct http_server *s, struct lws *wsi, enum http_method method, co
 	if (x == NULL)
 		return NULL;
 	x->server = s;
+	s->exchanges++;
 	x->wsi = wsi;
 	x->method = method;
 	x->started_ns = uv_hrtime();
@@ -145,6 +146,7 @@ exchange_done(struct http_exchange *x, bool complete)
 void
 exchange_free(struct http_exchange *x)
 {
+	x->server->exchanges--;
 	http_body_release(x);
 	out_queue_fini(&x->out);
 	free(x->extra);
@@ -160,6 +162,8 @@ exchange_add_body(struct http_exchange *x, const char *data, size_t len)
 	size_t cap = x->body_cap;
 	char *body;
 
+	if (len == 0)
+		return 0; /* the body of a POST that has none */
 	if (len > max - x->body_len)
 		return -EMSGSIZE;
 	if (x->body_len + len > cap) {

@@ -69,6 +69,17 @@ check_transfer_encoding(struct http_exchange *x)
 	return GUARD_HEAD_OK;
 }
 
+/* libwebsockets leaves the client waiting for its 100 Continue. Other expectations are unknown to
+ * everybody. */
+static bool
+expects_continue(struct lws *wsi)
+{
+	char text[32] = "";
+
+	(void)lws_hdr_copy(wsi, text, sizeof(text), WSI_TOKEN_HTTP_EXPECT); /* "" then */
+	return strcasecmp(text, "100-continue") == 0;
+}
+
 enum guard_head
 guard_head(struct http_exchange *x)
 {
@@ -78,7 +89,7 @@ guard_head(struct http_exchange *x)
 
 	/* It would kill a GET five seconds after its head, answered or not. */
 	lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
-	x->expect_continue = has_header(wsi, WSI_TOKEN_HTTP_EXPECT);
+	x->expect_continue = !x->http_1_0 && expects_continue(wsi);
 	if (has_header(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING))
 		return check_transfer_encoding(x);
 	if (sized && (lws_hdr_copy(wsi, text, sizeof(text), WSI_TOKEN_HTTP_CONTENT_LENGTH) <= 0 ||

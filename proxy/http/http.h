@@ -72,6 +72,8 @@ int http_server_listen(struct http_server *s, int fd, struct err *err) MUST_CHEC
 /* Stops accepting and asks clients to close their idle connections; running exchanges go on. */
 void http_server_stop_listening(struct http_server *s);
 unsigned http_server_connections(const struct http_server *s);
+/* Requests in work: from their head to the last byte of their answer. */
+unsigned http_server_exchanges(const struct http_server *s);
 /* Frees what the loop does not own; its vhost and connections end with lws_context_shutdown.
  * Idempotent handles closing: after it, no callback of the handlers is made. */
 void http_server_close(struct http_server *s);

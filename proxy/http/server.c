@@ -217,6 +217,12 @@ http_server_connections(const struct http_server *s)
 	return s->connections;
 }
 
+unsigned
+http_server_exchanges(const struct http_server *s)
+{
+	return s->exchanges;
+}
+
 void
 http_server_close(struct http_server *s)
 {
