@@ -3,8 +3,12 @@
 VERSION := 0.1.0
 PREFIX ?= /usr/local
 DESTDIR ?=
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+DOCDIR ?= $(PREFIX)/share/doc/codex-sidecar
 CC ?= cc
 NODE ?= node
+INSTALL ?= install
+JOBS ?= $(shell nproc)
 
 # A flavour is a build of its own in build/<flavour>/; the default one is in build/ itself.
 # san: ASan + UBSan.   clang: the second compiler.
@@ -45,11 +49,28 @@ unit_tests := $(unit_SRCS:tests/unit/%.c=$O/tests/%)
 COMMON_LIBS := -luv -ljansson
 PROXY_LIBS := -lwebsockets -lsystemd $(COMMON_LIBS)
 SUPERVISOR_LIBS := -lsystemd $(COMMON_LIBS)
-HEALTHCHECK_LIBS := -lcurl $(COMMON_LIBS)
+HEALTHCHECK_LIBS := -lcurl -lm $(COMMON_LIBS)
 FAKE_LIBS := -lwebsockets $(COMMON_LIBS)
 
 .PHONY: all
 all: $(programs) $(fakes)
+
+.PHONY: help
+help:
+	@echo 'make run            serve http://127.0.0.1:3460/v1 from this folder (DEMO=1: with the demo model)'
+	@echo 'make test           install what the tests need, build, run all of them'
+	@echo 'make all            build the programs in build/'
+	@echo 'make check          the unit tests only'
+	@echo 'make check-san      all tests with ASan and UBSan'
+	@echo 'make lint           clang-tidy, cppcheck, shellcheck, and the rules of this house'
+	@echo 'make format         clang-format, in place (format-check: only says what differs)'
+	@echo 'make bench          time to the first token'
+	@echo 'make install        to PREFIX ($(PREFIX)), below DESTDIR'
+	@echo 'make deps           install the Debian packages that the build needs (deps-test: the tests too)'
+	@echo 'make clean          remove build/'
+	@echo 'FLAVOUR=san|clang builds in build/<flavour>/. CI=1 makes warnings errors.'
+
+# --- building ---------------------------------------------------------------------------------
 
 # Every object of a part but its main(), so that unit tests can link against it.
 objs = $(patsubst %.c,$O/obj/%.o,$(filter-out %/main.c,$(1)))
@@ -84,9 +105,97 @@ $O/fake-app-server: $(call objs,$(addprefix tests/fakes/,fake_app_server.c fake_
 	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ $(FAKE_LIBS)
 $O/tests/%: $O/obj/tests/unit/%.o $O/libsupervisor.a $O/libproxy.a $O/libhealthcheck.a $O/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lcurl $(PROXY_LIBS)
+	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lcurl -lm $(PROXY_LIBS)
+
+# Objects of the tests are no throw-aways.
+.SECONDARY:
 
 -include $(patsubst %.c,$O/obj/%.d,$(all_SRCS))
+
+# --- what it stands on --------------------------------------------------------------------------
+
+.PHONY: deps deps-test deps-lint
+deps:
+	@scripts/install-deps build
+
+deps-test:
+	@scripts/install-deps build test
+	@scripts/install-npm
+	@scripts/install-codex >/dev/null
+
+deps-lint:
+	@scripts/install-deps build test lint
+
+# --- trying and testing -------------------------------------------------------------------------
+# What comes after an installation is a make of its own, so that -j cannot start it too early.
+
+.PHONY: run
+run:
+	@scripts/install-deps build run
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@scripts/run $O
+
+.PHONY: build-tests
+build-tests: all $(unit_tests)
+
+.PHONY: test
+test: deps-test
+	@$(MAKE) --no-print-directory -j$(JOBS) build-tests
+	@SIDECAR_CODEX_BIN=$$(scripts/install-codex) NODE=$(NODE) scripts/run-tests $O
+
+.PHONY: check
+check: $(unit_tests)
+	@scripts/run-tests $O unit
+
+.PHONY: check-san
+check-san:
+	@$(MAKE) --no-print-directory FLAVOUR=san test
+
+.PHONY: bench
+bench: deps-test
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex) $(NODE) tests/bench/ttft.mjs
+
+# --- the house rules ----------------------------------------------------------------------------
+
+.PHONY: lint lint-tidy lint-cppcheck lint-scripts lint-rules
+lint: lint-rules lint-scripts lint-cppcheck lint-tidy
+
+lint-rules: $O/codex-supervisor
+	scripts/check-includes
+	scripts/check-options $O
+
+lint-scripts:
+	shellcheck scripts/* .ci/run
+
+# It does not know __attribute__((cleanup)), so leaks are left to the sanitizers.
+lint-cppcheck:
+	cppcheck --quiet --std=c11 -j$(JOBS) --enable=warning,performance,portability \
+		--inline-suppr --library=.cppcheck.cfg --error-exitcode=1 \
+		--suppress=missingIncludeSystem --suppress=memleak --suppress=resourceLeak \
+		--suppress=literalWithCharPtrCompare \
+		-D_GNU_SOURCE -DSIDECAR_VERSION='"$(VERSION)"' -I. $(all_SRCS)
+
+lint-tidy:
+	printf '%s\n' $(all_SRCS) | xargs -P$(JOBS) -n4 clang-tidy --quiet
+
+.PHONY: format format-check
+format:
+	clang-format -i $(all_SRCS) $(all_HDRS)
+format-check:
+	clang-format --dry-run -Werror $(all_SRCS) $(all_HDRS)
+
+# --- installing ---------------------------------------------------------------------------------
+
+.PHONY: install
+install: $(programs)
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples
+	$(INSTALL) -m 755 $(programs) $(DESTDIR)$(PREFIX)/bin
+	sed 's|/usr/local|$(PREFIX)|g' units/systemd/codex-sidecar.service \
+		>$(DESTDIR)$(UNITDIR)/codex-sidecar.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/codex-sidecar.service
+	$(INSTALL) -m 644 README.md CONTRIBUTING.md NEWS LICENSE $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -m 644 units/systemd/codex-sidecar.env units/pm2/* $(DESTDIR)$(DOCDIR)/examples
 
 .PHONY: clean
 clean:
