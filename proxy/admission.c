@@ -50,10 +50,28 @@ admission_enter(struct admission *a, struct admission_ticket *ticket)
 	return true;
 }
 
+/* Takes the ticket out of where it is; does not look who could start now. */
+static void
+take_out(struct admission *a, struct admission_ticket *ticket)
+{
+	switch (ticket->state) {
+	case ADMISSION_OUTSIDE:
+		break;
+	case ADMISSION_WAITING:
+		DL_DELETE(a->queue, ticket);
+		a->waiting--;
+		break;
+	case ADMISSION_RUNNING:
+		a->running--;
+		break;
+	}
+	ticket->state = ADMISSION_OUTSIDE;
+}
+
 void
 admission_reenter(struct admission *a, struct admission_ticket *ticket)
 {
-	admission_leave(a, ticket);
+	take_out(a, ticket);
 	DL_PREPEND(a->queue, ticket);
 	ticket->state = ADMISSION_WAITING;
 	a->waiting++;
@@ -63,21 +81,8 @@ admission_reenter(struct admission *a, struct admission_ticket *ticket)
 void
 admission_leave(struct admission *a, struct admission_ticket *ticket)
 {
-	enum admission_state was = ticket->state;
-
-	ticket->state = ADMISSION_OUTSIDE;
-	switch (was) {
-	case ADMISSION_OUTSIDE:
-		return;
-	case ADMISSION_WAITING:
-		DL_DELETE(a->queue, ticket);
-		a->waiting--;
-		return;
-	case ADMISSION_RUNNING:
-		a->running--;
-		pump(a);
-		return;
-	}
+	take_out(a, ticket);
+	pump(a);
 }
 
 void

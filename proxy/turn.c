@@ -15,6 +15,7 @@
 /* Pause before a try after the first, doubled each time: a backend that says "overloaded" must not
  * be asked again in the same moment. */
 #define RETRY_PAUSE_MS 50
+#define DOUBLINGS_MAX  6
 
 enum turn_state {
 	TURN_NEW,     /* submitted; enters admission with the next turn of the loop */
@@ -39,6 +40,7 @@ struct turn {
 	 * fires early, is set again. So a delta costs no timer operation. */
 	uv_timer_t timer;
 	uint64_t queue_deadline;
+	uint64_t pause_end;
 	uint64_t total_deadline;
 	uint64_t last_event;
 	bool model_resolved;
@@ -59,6 +61,7 @@ struct turns {
 };
 
 static void on_timer(uv_timer_t *timer);
+static void on_drain_deadline(uv_timer_t *timer);
 static void on_admitted(struct admission_ticket *ticket);
 
 struct turns *
@@ -103,16 +106,14 @@ turns_pump(struct turns *ts)
 	stats_changed(ts);
 }
 
+/* Told from the loop, so that nobody's call is under way when the process goes down. */
 static void
 drain_check(struct turns *ts)
 {
-	void (*done)(void *, unsigned) = ts->drain_done;
-
-	if (done == NULL || ts->turns != NULL)
+	if (ts->drain_done == NULL || ts->turns != NULL)
 		return;
-	ts->drain_done = NULL;
-	uv_close((uv_handle_t *)&ts->drain_timer, NULL);
-	done(ts->drain_arg, 0);
+	ts->drain_deadline = 0;
+	uv_timer_start(&ts->drain_timer, on_drain_deadline, 0, 0);
 }
 
 static void
@@ -123,40 +124,39 @@ on_turn_closed(uv_handle_t *handle)
 	free(t);
 }
 
-/* The one way out. What the caller hears must have been said before, or nothing is said. */
-static void
-turn_end(struct turn *t)
-{
-	struct turns *ts = t->owner;
-
-	assert(t->state != TURN_OVER);
-	t->state = TURN_OVER;
-	t->thread = NULL;
-	conversation_free(t->conversation);
-	t->conversation = NULL;
-	DL_DELETE(ts->turns, t);
-	uv_close((uv_handle_t *)&t->timer, on_turn_closed);
-	admission_leave(&ts->admission, &t->ticket);
-	stats_changed(ts);
-	drain_check(ts);
-}
-
 static void
 emit(struct turn *t, const struct event *event)
 {
 	t->on_event(t->arg, event);
 }
 
+/* The one way out: the last word, NULL when the caller has gone, and then everything that the turn
+ * holds. Its thread is over or cancelled by now. */
+static void
+turn_end(struct turn *t, const struct event *last)
+{
+	struct turns *ts = t->owner;
+
+	assert(t->state != TURN_OVER);
+	t->state = TURN_OVER;
+	t->thread = NULL;
+	if (last != NULL)
+		emit(t, last);
+	uv_close((uv_handle_t *)&t->timer, on_turn_closed);
+	conversation_free(t->conversation);
+	t->conversation = NULL;
+	DL_DELETE(ts->turns, t);
+	admission_leave(&ts->admission, &t->ticket);
+	stats_changed(ts);
+	drain_check(ts);
+}
+
 static void
 fail(struct turn *t, const struct failure *failure)
 {
 	const struct event event = {.kind = EVENT_FAILED, .failure = failure};
-	event_fn on_event = t->on_event;
-	void *arg = t->arg;
 
-	/* Ended first: whatever the caller does in the event, this turn is out of its reach. */
-	turn_end(t);
-	on_event(arg, &event);
+	turn_end(t, &event);
 }
 
 static void
@@ -168,23 +168,29 @@ fail_with(struct turn *t, enum failure_kind kind, const char *message)
 	fail(t, &failure);
 }
 
+/* When something must have happened at the latest. */
 static uint64_t
 phase_deadline(const struct turn *t)
 {
 	const struct turns_config *config = &t->owner->config;
+	uint64_t deadline = t->total_deadline;
 
 	switch (t->state) {
 	case TURN_WAITING:
-		return t->queue_deadline;
+		deadline = t->queue_deadline;
+		break;
 	case TURN_RUNNING:
-		return t->last_event +
-		       (t->started ? config->idle_timeout_ms : config->first_event_timeout_ms);
-	case TURN_NEW:
+		deadline = t->last_event +
+		           (t->started ? config->idle_timeout_ms : config->first_event_timeout_ms);
+		break;
 	case TURN_PAUSING:
+		deadline = t->pause_end;
+		break;
+	case TURN_NEW:
 	case TURN_OVER:
 		break;
 	}
-	return t->total_deadline;
+	return deadline < t->total_deadline ? deadline : t->total_deadline;
 }
 
 static void
@@ -193,9 +199,17 @@ arm(struct turn *t)
 	uint64_t now = uv_now(t->owner->config.loop);
 	uint64_t deadline = phase_deadline(t);
 
-	if (t->total_deadline < deadline)
-		deadline = t->total_deadline;
 	uv_timer_start(&t->timer, on_timer, deadline > now ? deadline - now : 0, 0);
+}
+
+static void
+wait_for_slot(struct turn *t)
+{
+	const struct turns_config *config = &t->owner->config;
+
+	t->state = TURN_WAITING;
+	t->queue_deadline = uv_now(config->loop) + config->queue_timeout_ms;
+	arm(t);
 }
 
 static void
@@ -203,9 +217,7 @@ enter(struct turn *t)
 {
 	struct turns *ts = t->owner;
 
-	t->state = TURN_WAITING;
-	t->queue_deadline = uv_now(ts->config.loop) + ts->config.queue_timeout_ms;
-	arm(t);
+	wait_for_slot(t);
 	if (!admission_enter(&ts->admission, &t->ticket)) {
 		fail_with(t, FAILURE_QUEUE_FULL, "Too many requests are waiting already.");
 		return;
@@ -213,11 +225,19 @@ enter(struct turn *t)
 	stats_changed(ts);
 }
 
+static void
+emit_model(struct turn *t)
+{
+	const struct event event = {.kind = EVENT_MODEL, .model = t->conversation->model};
+
+	emit(t, &event);
+}
+
+/* False: the turn is over. */
 static bool
 resolve_model(struct turn *t)
 {
 	struct turns *ts = t->owner;
-	struct event event = {.kind = EVENT_MODEL};
 	struct failure failure;
 
 	if (t->model_resolved)
@@ -235,8 +255,7 @@ resolve_model(struct turn *t)
 		break;
 	}
 	t->model_resolved = true;
-	event.model = t->conversation->model;
-	emit(t, &event);
+	emit_model(t);
 	return t->state != TURN_OVER;
 }
 
@@ -244,19 +263,24 @@ static void
 retry(struct turn *t, const struct failure *failure)
 {
 	const struct event event = {.kind = EVENT_RESTARTED};
-	unsigned doublings = t->attempts < 6 ? t->attempts : 6;
-	uint64_t pause = failure->kind == FAILURE_BACKEND_LOST && t->attempts == 1
-	                         ? 0
-	                         : (uint64_t)RETRY_PAUSE_MS << doublings;
+	uint64_t pause = (uint64_t)RETRY_PAUSE_MS
+	                 << (t->attempts < DOUBLINGS_MAX ? t->attempts - 1 : DOUBLINGS_MAX - 1);
 
-	log_info("turn %s begins again (attempt %u) after: %s", turn_thread_id(t), t->attempts + 1,
-	         failure->message);
+	/* A backend that went once is no reason to wait: another one may be there. */
+	if (failure->kind == FAILURE_BACKEND_LOST && t->attempts == 1)
+		pause = 0;
+	log_info("turn %s begins again (attempt %u) in %llu ms after: %s", turn_thread_id(t),
+	         t->attempts + 1, (unsigned long long)pause, failure->message);
 	t->thread = NULL;
 	t->started = false;
 	t->state = TURN_PAUSING;
+	t->pause_end = uv_now(t->owner->config.loop) + pause;
+	arm(t);
 	admission_leave(&t->owner->admission, &t->ticket);
-	uv_timer_start(&t->timer, on_timer, pause, 0);
+	stats_changed(t->owner);
 	emit(t, &event);
+	if (t->state != TURN_OVER)
+		emit_model(t); /* the model that answered may have been another */
 }
 
 static bool
@@ -281,25 +305,34 @@ static void
 on_thread_event(void *arg, const struct event *event)
 {
 	struct turn *t = arg;
-	event_fn on_event = t->on_event;
-	void *on_event_arg = t->arg;
 
 	t->last_event = uv_now(t->owner->config.loop);
-	if (event->kind == EVENT_FAILED) {
+	switch (event->kind) {
+	case EVENT_FAILED:
 		report_outcome(t, event->failure);
 		if (may_retry(t, event->failure))
 			retry(t, event->failure);
 		else
 			fail(t, event->failure);
 		return;
-	}
-	if (event->kind == EVENT_FINISHED) {
+	case EVENT_FINISHED:
 		report_outcome(t, NULL);
-		turn_end(t);
-	} else if (event->kind == EVENT_STARTED) {
+		turn_end(t, event);
+		return;
+	case EVENT_STARTED:
 		t->started = true;
+		arm(t); /* another deadline counts now, and it may be nearer */
+		break;
+	case EVENT_ADMITTED:
+	case EVENT_RESTARTED:
+	case EVENT_TEXT:
+	case EVENT_REASONING:
+	case EVENT_TOOL_CALL:
+	case EVENT_USAGE:
+	case EVENT_MODEL:
+		break;
 	}
-	on_event(on_event_arg, event);
+	emit(t, event);
 }
 
 static void
@@ -319,7 +352,10 @@ on_admitted(struct admission_ticket *ticket)
 	}
 	b = backend_pick(ts->config.pool);
 	if (b == NULL) {
-		fail_with(t, FAILURE_NO_BACKEND, "No Codex app-server is available.");
+		/* The last one has just gone: wait for the pool's word, within the queue's time. */
+		admission_set_closed(&ts->admission, true);
+		t->state = TURN_WAITING;
+		admission_reenter(&ts->admission, &t->ticket);
 		return;
 	}
 	t->backend = backend_id(b);
@@ -366,32 +402,31 @@ on_deadline(struct turn *t, uint64_t now)
 }
 
 static void
+begin(struct turn *t)
+{
+	if (t->owner->draining)
+		fail_with(t, FAILURE_DRAINING, "The server is shutting down.");
+	else if (resolve_model(t)) /* an unknown one is told now, not after a wait in the queue */
+		enter(t);
+}
+
+static void
 on_timer(uv_timer_t *timer)
 {
 	struct turn *t = timer->data;
 	uint64_t now = uv_now(t->owner->config.loop);
 
-	if (t->state == TURN_NEW && t->owner->draining) {
-		fail_with(t, FAILURE_DRAINING, "The server is shutting down.");
-		return;
-	}
 	if (t->state == TURN_NEW) {
-		/* An unknown model is told at once, not after a wait in the queue. */
-		if (resolve_model(t))
-			enter(t);
-		return;
-	}
-	if (t->state == TURN_PAUSING) {
-		t->state = TURN_WAITING;
-		t->queue_deadline = now + t->owner->config.queue_timeout_ms;
+		begin(t);
+	} else if (now < phase_deadline(t)) {
 		arm(t);
+	} else if (t->state == TURN_PAUSING && now < t->total_deadline) {
+		wait_for_slot(t);
 		admission_reenter(&t->owner->admission, &t->ticket);
-		return;
-	}
-	if (now >= t->total_deadline || now >= phase_deadline(t))
+		stats_changed(t->owner);
+	} else {
 		on_deadline(t, now);
-	else
-		arm(t);
+	}
 }
 
 struct turn *
@@ -428,7 +463,7 @@ turn_cancel(struct turn *t)
 {
 	if (t->thread != NULL)
 		thread_cancel(t->thread);
-	turn_end(t);
+	turn_end(t, NULL);
 }
 
 const char *
@@ -449,7 +484,7 @@ on_drain_deadline(uv_timer_t *timer)
 	while (ts->turns != NULL) {
 		struct turn *t = ts->turns;
 
-		left++;
+		left += t->state != TURN_NEW; /* those would have been refused anyway */
 		if (t->thread != NULL)
 			thread_cancel(t->thread);
 		fail_with(t, FAILURE_DRAINING, "The server is shutting down.");
@@ -463,17 +498,17 @@ turns_drain(struct turns *ts, uint64_t deadline_ms, void (*done)(void *arg, unsi
 {
 	uint64_t deadline = uv_now(ts->config.loop) + deadline_ms;
 
-	if (ts->draining) {
-		if (ts->drain_done != NULL && deadline < ts->drain_deadline)
-			uv_timer_start(&ts->drain_timer, on_drain_deadline, deadline_ms, 0);
-		return;
+	if (!ts->draining) {
+		ts->draining = true;
+		ts->drain_deadline = UINT64_MAX;
+		ts->drain_done = done;
+		ts->drain_arg = arg;
+		(void)uv_timer_init(ts->config.loop, &ts->drain_timer); /* cannot fail */
+		ts->drain_timer.data = ts;
 	}
-	ts->draining = true;
-	ts->drain_deadline = deadline;
-	ts->drain_done = done;
-	ts->drain_arg = arg;
-	(void)uv_timer_init(ts->config.loop, &ts->drain_timer); /* cannot fail */
-	ts->drain_timer.data = ts;
-	uv_timer_start(&ts->drain_timer, on_drain_deadline, deadline_ms, 0);
+	if (ts->drain_done != NULL && deadline < ts->drain_deadline) {
+		ts->drain_deadline = deadline;
+		uv_timer_start(&ts->drain_timer, on_drain_deadline, deadline_ms, 0);
+	}
 	drain_check(ts);
 }

@@ -48,9 +48,9 @@ void turns_free(struct turns *ts);
 struct turns_stats turns_stats(const struct turns *ts);
 /* The backends changed: start who can start now. */
 void turns_pump(struct turns *ts);
-/* New turns are refused with FAILURE_DRAINING; done(left) is called once, when no turn is left or
- * the deadline is over, whichever is first; turns left then are failed with FAILURE_DRAINING. A
- * second call only moves the deadline nearer. */
+/* New turns are refused with FAILURE_DRAINING; done(left) is called once, from the loop, when no
+ * turn is left or the deadline is over, whichever is first; turns left then are failed with
+ * FAILURE_DRAINING before it. A second call only moves the deadline nearer. */
 void turns_drain(struct turns *ts, uint64_t deadline_ms, void (*done)(void *arg, unsigned left),
                  void *arg);
 

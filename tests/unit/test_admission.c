@@ -1,0 +1,242 @@
+/* Who runs, who waits, in which order. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "proxy/admission.h"
+
+static struct admission admission;
+static struct admission_ticket tickets[8];
+static char order[32];                       /* the tickets as they were admitted: "012" */
+static void (*in_callback)(unsigned ticket); /* what on_admitted does besides */
+
+static void
+on_admitted(struct admission_ticket *ticket)
+{
+	unsigned number = (unsigned)(ticket - tickets);
+
+	assert_int_equal(ticket->state, ADMISSION_RUNNING);
+	assert_true(admission.running <= admission.max_running);
+	order[strlen(order)] = (char)('0' + number);
+	if (in_callback != NULL)
+		in_callback(number);
+}
+
+static void
+begin(unsigned max_running, unsigned max_waiting)
+{
+	memset(tickets, 0, sizeof(tickets));
+	memset(order, 0, sizeof(order));
+	in_callback = NULL;
+	admission_init(&admission, max_running, max_waiting, on_admitted);
+}
+
+static bool
+enter(unsigned number)
+{
+	return admission_enter(&admission, &tickets[number]);
+}
+
+static void
+leave(unsigned number)
+{
+	admission_leave(&admission, &tickets[number]);
+}
+
+static void
+assert_counts(unsigned running, unsigned waiting)
+{
+	assert_int_equal(admission.running, running);
+	assert_int_equal(admission.waiting, waiting);
+}
+
+static void
+tickets_are_admitted_in_the_order_they_came(void **state)
+{
+	begin(2, 8);
+	for (unsigned i = 0; i < 6; i++)
+		assert_true(enter(i));
+	assert_string_equal(order, "01");
+	assert_counts(2, 4);
+	leave(1);
+	leave(0);
+	assert_string_equal(order, "0123");
+	leave(4); /* waits, and goes */
+	assert_counts(2, 1);
+	leave(2);
+	assert_string_equal(order, "01235");
+	leave(3);
+	leave(5);
+	assert_counts(0, 0);
+}
+
+static void
+a_full_queue_refuses(void **state)
+{
+	begin(1, 2);
+	assert_true(enter(0));
+	assert_true(enter(1));
+	assert_true(enter(2));
+	assert_false(enter(3));
+	assert_int_equal(tickets[3].state, ADMISSION_OUTSIDE);
+	leave(3); /* nothing */
+	assert_counts(1, 2);
+	leave(0);
+	assert_true(enter(3));
+	assert_counts(1, 2);
+}
+
+static void
+without_a_queue_only_free_slots_count(void **state)
+{
+	begin(2, 0);
+	assert_true(enter(0));
+	assert_true(enter(1));
+	assert_false(enter(2));
+	leave(0);
+	assert_true(enter(2));
+	assert_string_equal(order, "012");
+	admission_set_closed(&admission, true);
+	leave(1);
+	assert_false(enter(3));
+}
+
+static void
+while_closed_all_wait(void **state)
+{
+	begin(2, 4);
+	admission_set_closed(&admission, true);
+	assert_true(enter(0));
+	assert_true(enter(1));
+	assert_string_equal(order, "");
+	assert_counts(0, 2);
+	admission_set_closed(&admission, false);
+	assert_string_equal(order, "01");
+}
+
+static void
+one_that_comes_again_is_the_next(void **state)
+{
+	begin(1, 2);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(enter(i));
+	admission_reenter(&admission, &tickets[0]); /* before it gives its slot to another */
+	assert_string_equal(order, "00");
+	assert_counts(1, 2);
+	admission_set_closed(&admission, true);
+	leave(0);
+	admission_reenter(&admission, &tickets[0]); /* over the limit: it has waited already */
+	assert_counts(0, 3);
+	admission_reenter(&admission, &tickets[2]); /* also from its place in the queue */
+	assert_counts(0, 3);
+	admission_set_closed(&admission, false);
+	assert_string_equal(order, "002");
+	leave(2);
+	leave(0);
+	leave(1);
+	assert_string_equal(order, "00201");
+	assert_counts(0, 0);
+}
+
+static void
+leave_at_once(unsigned number)
+{
+	leave(number);
+}
+
+static void
+every_ticket_may_leave_from_inside(void **state)
+{
+	begin(1, 8);
+	assert_true(enter(0));
+	for (unsigned i = 1; i < 6; i++)
+		assert_true(enter(i));
+	in_callback = leave_at_once;
+	leave(0);
+	assert_string_equal(order, "012345");
+	assert_counts(0, 0);
+}
+
+static void
+let_others_go(unsigned number)
+{
+	if (number == 1)
+		for (unsigned i = 2; i < 5; i++)
+			leave(i);
+}
+
+static void
+others_may_leave_from_inside(void **state)
+{
+	begin(1, 8);
+	for (unsigned i = 0; i < 6; i++)
+		assert_true(enter(i));
+	in_callback = let_others_go;
+	leave(0);
+	assert_string_equal(order, "01");
+	assert_counts(1, 1);
+	leave(1);
+	assert_string_equal(order, "015");
+}
+
+static void
+bring_another(unsigned number)
+{
+	if (number < 5)
+		assert_true(enter(number + 1));
+}
+
+static void
+others_may_enter_from_inside(void **state)
+{
+	begin(3, 8);
+	in_callback = bring_another;
+	assert_true(enter(0));
+	assert_string_equal(order, "012");
+	assert_counts(3, 1);
+	leave(1);
+	assert_string_equal(order, "0123");
+}
+
+static void
+close_and_wait(unsigned number)
+{
+	admission_set_closed(&admission, true);
+	admission_reenter(&admission, &tickets[number]);
+}
+
+static void
+one_may_close_and_go_back_from_inside(void **state)
+{
+	begin(2, 8);
+	in_callback = close_and_wait;
+	assert_true(enter(0));
+	assert_true(enter(1));
+	assert_string_equal(order, "0");
+	assert_counts(0, 2);
+	in_callback = NULL;
+	admission_set_closed(&admission, false);
+	assert_string_equal(order, "001");
+	assert_counts(2, 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tickets_are_admitted_in_the_order_they_came),
+		cmocka_unit_test(a_full_queue_refuses),
+		cmocka_unit_test(without_a_queue_only_free_slots_count),
+		cmocka_unit_test(while_closed_all_wait),
+		cmocka_unit_test(one_that_comes_again_is_the_next),
+		cmocka_unit_test(every_ticket_may_leave_from_inside),
+		cmocka_unit_test(others_may_leave_from_inside),
+		cmocka_unit_test(others_may_enter_from_inside),
+		cmocka_unit_test(one_may_close_and_go_back_from_inside),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
