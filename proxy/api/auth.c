@@ -51,6 +51,7 @@ static int
 add_keys_file(struct auth *a, const char *path, struct err *err)
 {
 	AUTO_FREE char *text = NULL;
+	size_t before = a->count;
 	char *rest = NULL;
 	int r = file_read_secret(&text, path, err);
 
@@ -66,7 +67,7 @@ add_keys_file(struct auth *a, const char *path, struct err *err)
 		if (r < 0)
 			return r;
 	}
-	return a->count > 0 ? 0 : err_set(err, -EINVAL, "%s: it holds no key", path);
+	return a->count > before ? 0 : err_set(err, -EINVAL, "%s: it holds no key", path);
 }
 
 int

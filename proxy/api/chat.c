@@ -20,7 +20,7 @@ struct channel_state {
 	struct json_buf text;    /* escaped; not streaming only */
 	struct chat_frame frame; /* streaming only; made with the first text */
 	bool framed;
-	size_t sent; /* bytes of text so far */
+	bool begun;
 	unsigned item;
 	enum event_kind kind; /* with item: which message the last text belonged to */
 };
@@ -33,6 +33,7 @@ struct chat {
 	struct chat_request request;
 	struct chat_head head;
 	struct channel_state channels[CHANNEL_COUNT];
+	size_t size;        /* bytes of the answer so far, calls included */
 	json_t *tool_calls; /* array, made with the first */
 	struct usage usage;
 	struct sse *sse; /* NULL: a whole answer */
@@ -84,6 +85,8 @@ reply_error(struct chat *c, const struct api_error *error)
 	size_t len = 0;
 
 	if (c->sse == NULL || !sse_is_open(c->sse)) {
+		sse_free(c->sse); /* or its delay would begin a stream after the answer */
+		c->sse = NULL;
 		api_error_reply(c->x, error);
 		return;
 	}
@@ -133,17 +136,25 @@ frame_ready(struct chat *c, enum channel channel)
 	return state->framed;
 }
 
+/* Is there room for so much more of an answer? False: it has been given up. */
+static bool
+grow(struct chat *c, size_t len)
+{
+	c->size += len;
+	if (c->size <= (size_t)c->api->settings->max_response_bytes)
+		return true;
+	give_up(c, FAILURE_RESPONSE_TOO_LARGE, "The answer is longer than this server allows.");
+	return false;
+}
+
 static void
 put_text(struct chat *c, enum channel channel, const char *escaped, size_t len)
 {
 	struct channel_state *state = &c->channels[channel];
 
-	state->sent += len;
-	if (state->sent > (size_t)c->api->settings->max_response_bytes) {
-		give_up(c, FAILURE_RESPONSE_TOO_LARGE,
-		        "The answer is longer than this server allows.");
+	if (!grow(c, len))
 		return;
-	}
+	state->begun = true;
 	if (c->sse == NULL) {
 		json_buf_append(&state->text, escaped, len);
 		return;
@@ -169,7 +180,7 @@ on_text(struct chat *c, const struct event *event)
 
 	if (event->text.len == 0)
 		return;
-	if (state->sent > 0 && !same_item)
+	if (state->begun && !same_item)
 		put_text(c, channel, blank_line, sizeof(blank_line) - 1);
 	state->item = event->text.item;
 	state->kind = event->kind;
@@ -185,9 +196,14 @@ on_tool_call(struct chat *c, const struct event *event)
 
 	if (c->request.single_tool_call && event->tool_call.index > 0)
 		return;
+	if (!grow(c, event->tool_call.arguments_len))
+		return;
 	if (c->tool_calls == NULL)
 		c->tool_calls = json_array();
-	(void)json_array_append_new(c->tool_calls, chat_tool_call(event, false));
+	if (json_array_append_new(c->tool_calls, chat_tool_call(event, false)) != 0) {
+		give_up(c, FAILURE_INTERNAL, "Out of memory.");
+		return;
+	}
 	if (c->sse == NULL)
 		return;
 	commit(c);
@@ -211,8 +227,9 @@ on_restarted(struct chat *c)
 {
 	for (size_t i = 0; i < CHANNEL_COUNT; i++) {
 		c->channels[i].text.len = 0;
-		c->channels[i].sent = 0;
+		c->channels[i].begun = false;
 	}
+	c->size = 0;
 	json_decref(c->tool_calls);
 	c->tool_calls = NULL;
 	c->usage = (struct usage){0};

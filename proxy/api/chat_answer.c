@@ -151,13 +151,15 @@ chat_tool_call(const struct event *event, bool in_delta)
 	return call;
 }
 
-/* Decodes escaped text; null when there is none. */
+/* Decodes escaped text; null when there is none, NULL when it was cut for want of memory. */
 static json_t *
 decoded_or_null(const struct json_buf *escaped)
 {
 	struct json_buf quoted = {0};
 	json_t *text = NULL;
 
+	if (escaped->failed)
+		return NULL;
 	if (escaped->len == 0)
 		return json_null();
 	json_buf_append(&quoted, "\"", 1);
@@ -169,28 +171,37 @@ decoded_or_null(const struct json_buf *escaped)
 	return text;
 }
 
-char *
-chat_completion(const struct chat_head *head, const struct json_buf *content,
-                const struct json_buf *reasoning, json_t *tool_calls, enum finish_reason finish,
-                const struct usage *usage, size_t *len)
+/* NULL: no memory. */
+static json_t *
+message_object(const struct json_buf *content, const struct json_buf *reasoning, json_t *tool_calls)
 {
-	json_auto_t *completion = NULL;
 	json_t *text = decoded_or_null(content);
-	json_t *message = NULL;
+	json_auto_t *message = NULL;
 
 	/* An answer without text is the empty string, unless it is tool calls. */
 	if (json_is_null(text) && tool_calls == NULL)
 		text = json_string("");
 	message = json_pack("{s:s,s:o,s:n}", "role", "assistant", "content", text, "refusal");
-	if (message != NULL && reasoning->len > 0)
-		(void)json_object_set_new(message, "reasoning_content", decoded_or_null(reasoning));
-	if (message != NULL && tool_calls != NULL)
-		(void)json_object_set(message, "tool_calls", tool_calls);
-	completion =
+	if ((reasoning->len > 0 || reasoning->failed) &&
+	    json_object_set_new(message, "reasoning_content", decoded_or_null(reasoning)) != 0)
+		return NULL;
+	if (tool_calls != NULL && json_object_set(message, "tool_calls", tool_calls) != 0)
+		return NULL;
+	return json_incref(message);
+}
+
+char *
+chat_completion(const struct chat_head *head, const struct json_buf *content,
+                const struct json_buf *reasoning, json_t *tool_calls, enum finish_reason finish,
+                const struct usage *usage, size_t *len)
+{
+	json_auto_t *completion =
 		json_pack("{s:s,s:s,s:I,s:s,s:s,s:[{s:i,s:o,s:n,s:s}],s:o}", "id", head->id,
 	                  "object", "chat.completion", "created", (json_int_t)head->created,
 	                  "model", head->model != NULL ? head->model : "", "system_fingerprint",
-	                  SYSTEM_FINGERPRINT, "choices", "index", 0, "message", message, "logprobs",
+	                  SYSTEM_FINGERPRINT, "choices", "index", 0, "message",
+	                  message_object(content, reasoning, tool_calls), "logprobs",
 	                  "finish_reason", chat_finish_name(finish), "usage", usage_object(usage));
+
 	return completion != NULL ? json_to_text(completion, len) : NULL;
 }

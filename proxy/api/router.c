@@ -103,6 +103,17 @@ refuse_method(struct http_exchange *x, const struct route *route)
 	return refuse(x, &error);
 }
 
+/* The parameters (charset=...) do not matter: JSON is UTF-8. */
+static bool
+is_json(const char *content_type)
+{
+	static const char json[] = "application/json";
+	size_t len = sizeof(json) - 1;
+
+	return strncasecmp(content_type, json, len) == 0 &&
+	       strchr("; \t", content_type[len]) != NULL; /* its end is found as well */
+}
+
 /* Everything that can be refused is refused before the body is read. */
 static int
 on_head(void *arg, struct http_exchange *x)
@@ -130,7 +141,7 @@ on_head(void *arg, struct http_exchange *x)
 	}
 	if (method != route->method && !(method == HTTP_HEAD && route->method == HTTP_GET))
 		return refuse_method(x, route);
-	if (method == HTTP_POST && type != NULL && strncasecmp(type, "application/json", 16) != 0) {
+	if (method == HTTP_POST && type != NULL && !is_json(type)) {
 		api_error_set(&error, 415, "invalid_request_error", "unsupported_media_type",
 		              "The body must be application/json.");
 		return refuse(x, &error);
