@@ -191,12 +191,14 @@ format-check:
 
 .PHONY: install
 install: $(programs)
-	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR) \
+		$(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DOCDIR)/examples
 	$(INSTALL) -m 755 $(programs) $(DESTDIR)$(PREFIX)/bin
 	sed 's|/usr/local|$(PREFIX)|g' units/systemd/codex-sidecar.service \
 		>$(DESTDIR)$(UNITDIR)/codex-sidecar.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/codex-sidecar.service
-	$(INSTALL) -m 644 README.md CONTRIBUTING.md NEWS LICENSE $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -m 644 README.md CONTRIBUTING.md NEWS LICENSE $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -m 644 $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)/docs
 	$(INSTALL) -m 644 units/systemd/codex-sidecar.env units/pm2/* $(DESTDIR)$(DOCDIR)/examples
 
 .PHONY: clean
