@@ -484,6 +484,9 @@ order(const char *line)
 	} else if (strcmp(line, "drop") == 0) {
 		for (struct connection *c = connections; c != NULL; c = c->next)
 			connection_cut(c);
+	} else if (strcmp(line, "close-threads") == 0) {
+		while (server.threads != NULL)
+			thread_unload(server.threads);
 	} else if (sscanf(line, "%15s %47s %u %d", what, method, &times, &code) >= 2 &&
 	           (strcmp(what, "mute") == 0 || strcmp(what, "rpc-error") == 0)) {
 		add_fault(what, method, code, times);
@@ -548,8 +551,8 @@ usage(FILE *out)
 		"                       [--on ORDER]... [--control] [--die-with-parent]\n"
 		"  --record FILE  append each message of the clients as one line; -: print it\n"
 		"  --control      read orders from stdin, one a line, each confirmed on stdout\n"
-		"  ORDER          mute METHOD [TIMES] | rpc-error METHOD [TIMES [CODE]] | clear | "
-		"drop\n",
+		"  ORDER          mute METHOD [TIMES] | rpc-error METHOD [TIMES [CODE]] | clear |\n"
+		"                 drop | close-threads\n",
 		out);
 }
 
