@@ -1,7 +1,6 @@
 /* codex_error: what codex says of a turn that went wrong, in the words of proxy/failure.h. */
 #include "proxy/codex/codex_error.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "common/json.h"
@@ -15,8 +14,8 @@ struct variant {
 	enum failure_kind kind;
 };
 
-/* The variants that say it all by their name. Those that carry an HTTP status, and "other", are
- * looked at more closely. */
+/* The variants that say it all by their name. Those of HTTP, and "other", are looked at more
+ * closely. */
 static const struct variant variants[] = {
 	{"contextWindowExceeded",       FAILURE_CONTEXT_LENGTH     },
 	{"modelNotFound",               FAILURE_MODEL_NOT_FOUND    },
@@ -38,6 +37,14 @@ static const struct variant variants[] = {
 	{"activeTurnNotSteerable",      FAILURE_BACKEND_ERROR      },
 };
 
+/* The variants that carry an HTTP status; the kind is for those without one. */
+static const struct variant http_variants[] = {
+	{"httpConnectionFailed",           FAILURE_UPSTREAM_UNREACHABLE},
+	{"responseStreamConnectionFailed", FAILURE_UPSTREAM_UNREACHABLE},
+	{"responseStreamDisconnected",     FAILURE_STREAM_DISCONNECTED },
+	{"responseTooManyFailedAttempts",  FAILURE_UPSTREAM_ERROR      },
+};
+
 /* Beginnings of the messages that come with "other". */
 static const struct variant other_messages[] = {
 	{"stream disconnected",          FAILURE_STREAM_DISCONNECTED },
@@ -48,6 +55,9 @@ static const struct variant other_messages[] = {
 	{"Connection failed",            FAILURE_UPSTREAM_UNREACHABLE},
 };
 
+/* What codex and its HTTP library put in front of an address. */
+static const char *const address_marks[] = {", url: ", " for url ("};
+
 static bool
 starts_with(const char *text, const char *beginning)
 {
@@ -57,9 +67,9 @@ starts_with(const char *text, const char *beginning)
 static enum failure_kind
 kind_of_status(int64_t status, enum failure_kind without)
 {
+	if (status < 100 || status > 999)
+		return without; /* none, or none that could be */
 	switch (status) {
-	case 0:
-		return without;
 	case 401:
 	case 403:
 		return FAILURE_UPSTREAM_AUTH;
@@ -71,18 +81,37 @@ kind_of_status(int64_t status, enum failure_kind without)
 	case 429:
 		return FAILURE_RATE_LIMITED;
 	default:
-		return status < 500 ? FAILURE_UPSTREAM_REFUSED : FAILURE_UPSTREAM_ERROR;
+		return status >= 400 && status < 500 ? FAILURE_UPSTREAM_REFUSED
+		                                     : FAILURE_UPSTREAM_ERROR;
 	}
 }
 
-/* The addresses in codex's messages are the operator's business: they are cut off. */
+/* How much of a message is for the caller: the addresses in it are the operator's business, and
+ * the pages of whatever stands between are nobody's. */
+static int
+presentable(const char *message)
+{
+	size_t len = strlen(message);
+
+	if (message[strspn(message, " \t\r\n")] == '<')
+		return 0;
+	for (size_t i = 0; i < NELEM(address_marks); i++) {
+		const char *mark = strstr(message, address_marks[i]);
+
+		if (mark != NULL && (size_t)(mark - message) < len)
+			len = (size_t)(mark - message);
+	}
+	return len < FAILURE_MESSAGE_MAX ? (int)len : FAILURE_MESSAGE_MAX;
+}
+
 static void
 set_message(struct failure *f, enum failure_kind kind, const char *message)
 {
-	const char *address = strstr(message, ", url: ");
-	int len = address != NULL ? (int)(address - message) : (int)strlen(message);
+	int len = presentable(message);
 
-	if (len == 0)
+	if (len == 0 && kind == FAILURE_UPSTREAM_AUTH)
+		failure_set(f, kind, "The server's own login is not accepted.");
+	else if (len == 0)
 		failure_set(f, kind, "The model provider refused the request without a reason.");
 	else if (kind == FAILURE_UPSTREAM_AUTH)
 		failure_set(f, kind, "The server's own login is not accepted: %.*s", len, message);
@@ -90,17 +119,27 @@ set_message(struct failure *f, enum failure_kind kind, const char *message)
 		failure_set(f, kind, "%.*s", len, message);
 }
 
+/* NULL is fine; too long is cut, between two characters. */
 static void
 copy(char *to, size_t size, const char *from)
 {
-	(void)snprintf(to, size, "%s", from != NULL ? from : ""); /* too long is cut */
+	size_t len = 0, left = from != NULL ? strlen(from) : 0, n;
+
+	while (left > 0 && (n = json_utf8_length(from + len, left)) > 0 && len + n < size) {
+		len += n;
+		left -= n;
+	}
+	if (len > 0)
+		memcpy(to, from, len);
+	to[len] = '\0';
 }
 
 /* A 400 of the provider arrives as its raw body. */
 static bool
 set_from_body(struct failure *f, const char *message)
 {
-	json_auto_t *root = message[0] == '{' ? json_parse(message, strlen(message), NULL) : NULL;
+	json_auto_t *root =
+		strchr(message, '{') != NULL ? json_parse(message, strlen(message), NULL) : NULL;
 	json_t *error = json_get_object(root, "error");
 
 	if (json_get_string(error, "message") == NULL)
@@ -113,51 +152,45 @@ set_from_body(struct failure *f, const char *message)
 	return true;
 }
 
-static enum failure_kind
-look_up(const struct variant *table, size_t count, const char *text, bool whole,
-        enum failure_kind fallback)
+/* NULL: not in the table. */
+static const struct variant *
+look_up(const struct variant *table, size_t count, const char *text, bool whole)
 {
 	for (size_t i = 0; i < count; i++)
 		if (whole ? strcmp(text, table[i].name) == 0 : starts_with(text, table[i].name))
-			return table[i].kind;
-	return fallback;
+			return &table[i];
+	return NULL;
 }
 
 static void
-from_word(struct failure *f, const char *word, const char *message)
+from_other(struct failure *f, const char *message)
 {
-	if (strcmp(word, "other") != 0) {
-		set_message(f,
-		            look_up(variants, NELEM(variants), word, true, FAILURE_BACKEND_ERROR),
-		            message);
-		return;
-	}
+	const struct variant *known;
+
 	if (set_from_body(f, message))
 		return;
+	known = look_up(other_messages, NELEM(other_messages), message, false);
 	/* The rest are the provider's own words about the request: a 400 of it, or a policy. */
-	set_message(f,
-	            look_up(other_messages, NELEM(other_messages), message, false,
-	                    FAILURE_UPSTREAM_REFUSED),
-	            message);
+	set_message(f, known != NULL ? known->kind : FAILURE_UPSTREAM_REFUSED, message);
 }
 
-/* {"httpConnectionFailed":{"httpStatusCode":503}} and the like. */
+/* name: of a codexErrorInfo; status: its HTTP status, 0 none. */
 static void
-from_variant(struct failure *f, const char *variant, const json_t *fields, const char *message)
+from_variant(struct failure *f, const char *name, int64_t status, const char *message)
 {
-	bool connecting = strcmp(variant, "httpConnectionFailed") == 0 ||
-	                  strcmp(variant, "responseStreamConnectionFailed") == 0;
-	int64_t status = json_get_int(fields, "httpStatusCode", 0);
+	const struct variant *known = look_up(http_variants, NELEM(http_variants), name, true);
 
-	if (json_object_get(fields, "httpStatusCode") == NULL) {
-		from_word(f, variant, message); /* a variant that grew fields meanwhile */
+	if (known != NULL) {
+		set_message(f, kind_of_status(status, known->kind), message);
+		f->upstream_status = status >= 100 && status <= 999 ? (int)status : 0;
 		return;
 	}
-	set_message(f,
-	            kind_of_status(status, connecting ? FAILURE_UPSTREAM_UNREACHABLE
-	                                              : FAILURE_STREAM_DISCONNECTED),
-	            message);
-	f->upstream_status = (int)status;
+	if (strcmp(name, "other") == 0) {
+		from_other(f, message);
+		return;
+	}
+	known = look_up(variants, NELEM(variants), name, true);
+	set_message(f, known != NULL ? known->kind : FAILURE_BACKEND_ERROR, message);
 }
 
 void
@@ -165,15 +198,18 @@ codex_error_to_failure(struct failure *f, const json_t *error)
 {
 	json_t *info = json_object_get(error, "codexErrorInfo");
 	const char *message = json_get_string(error, "message");
-	void *only;
+	const char *word = json_text(info);
+	void *only = json_object_iter(info); /* NULL unless an object with members */
 
 	if (message == NULL)
 		message = "Codex gave no reason.";
-	only = json_object_iter(info); /* NULL unless an object with members */
-	if (json_is_string(info))
-		from_word(f, json_string_value(info), message);
+	/* "serverOverloaded", or {"httpConnectionFailed":{"httpStatusCode":503}} and the like */
+	if (word != NULL)
+		from_variant(f, word, 0, message);
 	else if (only != NULL)
-		from_variant(f, json_object_iter_key(only), json_object_iter_value(only), message);
+		from_variant(f, json_object_iter_key(only),
+		             json_get_int(json_object_iter_value(only), "httpStatusCode", 0),
+		             message);
 	else
 		set_message(f, FAILURE_BACKEND_ERROR, message);
 }

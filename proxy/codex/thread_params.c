@@ -12,22 +12,25 @@ print_and_free(struct json_buf *out, json_t *value)
 	json_decref(value);
 }
 
-/* The caller's functions in codex's words; NULL where there are none. */
+/* The caller's functions in codex's words; NULL: no memory. */
 static json_t *
 dynamic_tools(const struct conversation *c)
 {
-	json_t *list, *tool;
+	json_t *list = json_array();
+	json_t *tool;
 	size_t i;
 
-	if (c->tools == NULL)
-		return NULL;
-	list = json_array();
-	json_array_foreach(c->tools, i, tool)
-		(void)json_array_append_new(
-			list, json_pack("{s:s,s:O,s:O,s:O}", "type", "function", "name",
-		                        json_object_get(tool, "name"), "description",
-		                        json_object_get(tool, "description"), "inputSchema",
-		                        json_object_get(tool, "parameters")));
+	json_array_foreach(c->tools, i, tool) {
+		/* a tool that is left out would be missed in silence */
+		if (json_array_append_new(
+			    list, json_pack("{s:s,s:O,s:O,s:O}", "type", "function", "name",
+		                            json_object_get(tool, "name"), "description",
+		                            json_object_get(tool, "description"), "inputSchema",
+		                            json_object_get(tool, "parameters"))) != 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
 	return list;
 }
 
@@ -42,12 +45,18 @@ void
 thread_params_start(struct json_buf *out, const struct thread_config *config,
                     const struct conversation *c)
 {
-	print_and_free(out, json_pack("{s:s,s:b,s:s,s:s,s:s,s:s*,s:[],s:b,s:o*,s:o*}", "model",
-	                              c->model, "ephemeral", 1, "approvalPolicy", "never",
-	                              "sandbox", "read-only", "cwd", config->workspace,
-	                              "baseInstructions", config->base_instructions, "environments",
-	                              "experimentalRawEvents", 1, "config", thread_settings(c),
-	                              "dynamicTools", dynamic_tools(c)));
+	json_t *params =
+		json_pack("{s:s,s:b,s:s,s:s,s:s,s:s*,s:[],s:b,s:o*}", "model", c->model,
+	                  "ephemeral", 1, "approvalPolicy", "never", "sandbox", "read-only", "cwd",
+	                  config->workspace, "baseInstructions", config->base_instructions,
+	                  "environments", "experimentalRawEvents", 1, "config", thread_settings(c));
+
+	if (c->tools != NULL &&
+	    json_object_set_new(params, "dynamicTools", dynamic_tools(c)) != 0) {
+		json_decref(params);
+		params = NULL;
+	}
+	print_and_free(out, params);
 }
 
 void
