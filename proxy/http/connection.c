@@ -300,6 +300,9 @@ on_body(struct lws *wsi, const char *data, size_t len)
 
 	if (x == NULL || x->cut)
 		return -1; /* killed; its timer may have been taken back by this read */
+	if (!x->body_begun && len > 0 && guard_is_head(x, data, len))
+		return -1;
+	x->body_begun = true;
 	if (x->answer != HTTP_ANSWER_NONE || x->body_complete)
 		return 0; /* refused: read over. Or the next request after a chunked body */
 	x->in_event = true;
@@ -318,7 +321,7 @@ on_body_complete(struct http_exchange *x)
 	if (x == NULL || x->cut)
 		return -1;
 	if (x->body_complete)
-		return 0; /* a request that waits behind this one; see guard_park */
+		return guard_ends_again(x) ? 0 : -1; /* a request waits behind: see guard_park */
 	x->body_complete = true;
 	if (x->answer == HTTP_ANSWER_WHOLE && !x->owes_done)
 		return lws_partial_buffered(x->wsi) ? 0 : flush(x, &over); /* it was read over */

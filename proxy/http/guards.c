@@ -13,6 +13,9 @@
 /* No request body is near 10^18 bytes; longer numbers could overflow. */
 #define LENGTH_DIGITS 18
 
+/* Ends of one body in a millisecond. */
+#define ENDS_MAX 1000
+
 /* A reader is looked at so many times in write_stall_ms. */
 #define STALL_LOOKS 4
 
@@ -100,6 +103,41 @@ guard_head(struct http_exchange *x)
 	/* Of the requests with an empty body only POST gets the callback for its end. */
 	x->body_complete = x->content_length == 0 && !(sized && x->method == HTTP_POST);
 	return GUARD_HEAD_OK;
+}
+
+static const char *const method_names[] = {
+	[HTTP_GET] = "GET ",         [HTTP_HEAD] = "HEAD ",   [HTTP_POST] = "POST ",
+	[HTTP_PUT] = "PUT ",         [HTTP_PATCH] = "PATCH ", [HTTP_DELETE] = "DELETE ",
+	[HTTP_OPTIONS] = "OPTIONS ",
+};
+
+/* Of requests that came in one read libwebsockets puts by what follows the first. When one of those
+ * has a body, it reads that from the beginning of what it has put by: the head of the request
+ * itself, and then the same again without end. Such a request is not served: the connection is
+ * closed before it, as it may be before any request that did not wait for an answer, and the client
+ * sends it again. */
+bool
+guard_is_head(const struct http_exchange *x, const char *data, size_t len)
+{
+	const char *name = method_names[x->method];
+	size_t name_len = strlen(name);
+
+	/* 0: libwebsockets has put something by, for whichever connection. */
+	return lws_service_adjust_timeout(x->server->ctx, 1, 0) == 0 &&
+	       strncasecmp(data, name, len < name_len ? len : name_len) == 0;
+}
+
+/* Should the head have looked different, its end is here: no honest body ends so often in one turn
+ * of the loop. */
+bool
+guard_ends_again(struct http_exchange *x)
+{
+	uint64_t now = uv_now(x->server->loop);
+
+	if (now != x->ended_at)
+		x->ends = 0;
+	x->ended_at = now;
+	return ++x->ends < ENDS_MAX;
 }
 
 /* While a request is being answered libwebsockets 4.1 either does not read the socket but goes on

@@ -61,8 +61,7 @@ static struct {
 /* Runs the loop until it is so. */
 #define UNTIL(condition)                                                                           \
 	do {                                                                                       \
-		kit.late = false;                                                                  \
-		(void)uv_timer_start(&kit.deadline, kit_on_deadline, PATIENCE_MS, 0);              \
+		kit_set_deadline(PATIENCE_MS);                                                     \
 		while (!(condition)) {                                                             \
 			if (kit.late)                                                              \
 				fail_msg("waited in vain for: %s", #condition);                    \
@@ -75,6 +74,16 @@ static inline void
 kit_on_deadline(uv_timer_t *timer)
 {
 	kit.late = true;
+}
+
+/* It repeats: when it fires at the start of a turn, the rest of that turn would wait for something
+ * else. */
+static inline void
+kit_set_deadline(unsigned ms)
+{
+	kit.late = false;
+	uv_update_time(&kit.loop);
+	(void)uv_timer_start(&kit.deadline, kit_on_deadline, ms, 10);
 }
 
 static inline void
@@ -90,10 +99,10 @@ kit_turns_in(unsigned ms)
 {
 	unsigned before = kit.turns;
 
-	kit.late = false;
-	(void)uv_timer_start(&kit.deadline, kit_on_deadline, ms, 0);
+	kit_set_deadline(ms);
 	while (!kit.late)
 		(void)uv_run(&kit.loop, UV_RUN_ONCE);
+	(void)uv_timer_stop(&kit.deadline);
 	return kit.turns - before;
 }
 
@@ -105,7 +114,7 @@ kit_turn(void)
 		(void)uv_run(&kit.loop, UV_RUN_NOWAIT);
 }
 
-#define QUIET_MS       200
+#define QUIET_MS       50
 /* libwebsockets has timers of its own. */
 #define assert_quiet() assert_in_range(kit_turns_in(QUIET_MS), 1, 20)
 
@@ -213,8 +222,8 @@ struct client {
 	char *in; /* all that came */
 	size_t in_len, in_cap;
 	size_t at; /* the answers before it have been taken */
-	char *out;
-	size_t out_len;
+	char *out; /* what is still to be sent: the last out_len bytes of out_size */
+	size_t out_len, out_size;
 
 	/* The last answer taken by next_answer(). */
 	int status;
@@ -258,17 +267,16 @@ client_read(struct client *c)
 static inline void
 client_write(struct client *c)
 {
-	ssize_t n = send(c->fd, c->out, c->out_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n = send(c->fd, c->out + c->out_size - c->out_len, c->out_len,
+	                 MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (n < 0 && errno != EAGAIN) {
 		c->out_len = 0; /* what came before it can still be read */
 		c->reset = true;
 		return;
 	}
-	if (n > 0) {
+	if (n > 0)
 		c->out_len -= (size_t)n;
-		memmove(c->out, c->out + n, c->out_len);
-	}
 }
 
 static inline void
@@ -339,10 +347,16 @@ client_reset(struct client *c)
 static inline void
 client_send_bytes(struct client *c, const char *data, size_t len)
 {
-	c->out = realloc(c->out, c->out_len + len + 1);
-	assert_non_null(c->out);
-	memcpy(c->out + c->out_len, data, len);
+	char *out = malloc(c->out_len + len + 1);
+
+	assert_non_null(out);
+	if (c->out_len > 0)
+		memcpy(out, c->out + c->out_size - c->out_len, c->out_len);
+	memcpy(out + c->out_len, data, len);
+	free(c->out);
+	c->out = out;
 	c->out_len += len;
+	c->out_size = c->out_len;
 	client_write(c);
 	client_poll(c);
 }
@@ -351,6 +365,14 @@ static inline void
 client_send(struct client *c, const char *text)
 {
 	client_send_bytes(c, text, strlen(text));
+}
+
+/* Is the text in what came and was not taken yet? */
+static inline bool
+client_has(const struct client *c, const char *text)
+{
+	return c->in_len > c->at &&
+	       memmem(c->in + c->at, c->in_len - c->at, text, strlen(text)) != NULL;
 }
 
 static inline void
@@ -471,7 +493,8 @@ next_answer(struct client *c)
 {
 	UNTIL(client_take_answer(c) || c->eof);
 	if (c->eof && c->in_len == c->at && c->status == 0)
-		fail_msg("the connection was closed without an answer");
+		fail_msg("closed without an answer after %zu bytes, %u requests, last %s", c->at,
+		         kit.requests, kit.path);
 }
 
 #define assert_answer(c, wanted_status, wanted_body)                                               \
