@@ -12,6 +12,7 @@
 
 #include "common/exit_code.h"
 #include "common/file.h"
+#include "common/json.h"
 #include "common/listen.h"
 #include "common/log.h"
 #include "common/paths.h"
@@ -38,6 +39,8 @@
 #define FLUSH_MS            3000
 #define FLUSH_LOOK_MS       10
 #define INSTRUCTIONS_MAX    ((size_t)1 << 20)
+/* A turn of another proxy may be as old as one of ours, and then has to be cleaned up. */
+#define STRANGER_SPARE_MS   60000
 
 struct proxy {
 	uv_loop_t loop;
@@ -247,9 +250,11 @@ on_signal(uv_signal_t *handle, int signum)
 	p->terminating = true;
 	if (!again)
 		announce_stopping();
-	if (p->drained && !again)
+	if (p->drained && again)
+		p->flush_deadline = 0; /* the last answers get no more time either */
+	else if (p->drained)
 		flush_and_close(p);
-	else if (!p->drained)
+	else
 		drain(p, again ? 0 : (uint64_t)p->settings->drain_timeout_ms);
 }
 
@@ -314,6 +319,17 @@ on_connected(void *arg)
 
 /* --- starting ------------------------------------------------------------------------------- */
 
+/* It goes into JSON: without a check here, every single request would fail. */
+static bool
+is_text(const char *bytes, size_t len)
+{
+	size_t n = 1;
+
+	for (size_t at = 0; at < len && n > 0; at += n)
+		n = bytes[at] != '\0' ? json_utf8_length(bytes + at, len - at) : 0;
+	return n > 0;
+}
+
 /* What stands before the caller's words: nothing by default. */
 static int
 read_instructions(struct proxy *p, struct err *err)
@@ -323,8 +339,14 @@ read_instructions(struct proxy *p, struct err *err)
 
 	if (from != NULL && strcmp(from, "codex") == 0)
 		return 0; /* NULL: codex's own */
-	if (from != NULL)
-		return file_read(&p->instructions, &len, from, INSTRUCTIONS_MAX, err);
+	if (from != NULL) {
+		int r = file_read(&p->instructions, &len, from, INSTRUCTIONS_MAX, err);
+
+		return r < 0 || is_text(p->instructions, len)
+		               ? r
+		               : err_set(err, -EINVAL,
+		                         "CODEX_BASE_INSTRUCTIONS: %s: not UTF-8 text", from);
+	}
 	p->instructions = strdup("");
 	return p->instructions != NULL ? 0 : err_set(err, -ENOMEM, "out of memory");
 }
@@ -472,6 +494,7 @@ build(struct proxy *p, struct err *err)
 		.loop = &p->loop,
 		.client_version = SIDECAR_VERSION,
 		.sweep_interval_ms = (uint64_t)s->orphan_sweep_interval_ms,
+		.stranger_turn_ms = (uint64_t)s->proxy_timeout_ms + STRANGER_SPARE_MS,
 		.on_change = on_backends_change,
 		.on_stats = on_stats,
 		.arg = p,

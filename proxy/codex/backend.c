@@ -1,14 +1,10 @@
-/* backend: one app-server as the proxy sees it, and the pool of them. */
+/* backend: one app-server as the proxy sees it: its connection, its threads, and their loss. */
 #include <assert.h>
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <utlist.h>
 
-#include "common/backoff.h"
 #include "common/log.h"
-#include "proxy/codex/internal.h"
-#include "proxy/codex/sweep.h"
+#include "proxy/codex/backend_internal.h"
 
 #define CALL_TIMEOUT_MS   10000
 #define RECONNECT_BASE_MS 50
@@ -18,73 +14,7 @@
 /* Pages of the model list; it has one. */
 #define MODEL_PAGES_MAX   50
 
-enum backend_state {
-	BACKEND_DOWN,       /* the supervisor says so, or has not spoken yet */
-	BACKEND_WAITING,    /* before the next try to connect */
-	BACKEND_CONNECTING, /* until the WebSocket is open */
-	BACKEND_GREETING,   /* initialize is on its way */
-	BACKEND_LISTING,    /* so is the first model/list */
-	BACKEND_USABLE,
-};
-
-struct backend {
-	struct backend *prev, *next;
-	struct backend_pool *pool;
-	int id;
-	char *url;
-	int64_t generation;
-	enum backend_state state;
-	bool draining;
-	bool removed; /* freed when its last handle has gone */
-	char reason[200];
-	struct rpc *rpc;  /* the current one */
-	unsigned open;    /* rpcs and timers that may still call back */
-	uint64_t call;    /* initialize or model/list, under way */
-	uv_timer_t timer; /* the next try, or the next look at the models */
-	uv_timer_t sweep_timer;
-	struct backoff backoff;
-	struct sweep sweep;
-	struct thread_link *threads; /* all */
-	struct thread_link *named;   /* by id */
-	unsigned thread_count;
-	unsigned turns;
-	json_t *models; /* of the pages so far */
-	unsigned pages;
-};
-
-struct backend_pool {
-	struct backend_pool_config config;
-	struct lws_vhost *vhost;
-	struct backend *backends;
-	json_t *models;
-	unsigned open; /* backends that are not freed yet, and the pool itself */
-	bool closing;
-	char reason[240];
-	void (*on_closed)(void *arg);
-	void *on_closed_arg;
-};
-
 static void connect_now(struct backend *b);
-
-/* --- the pool's word ------------------------------------------------------------------------ */
-
-static void
-changed(struct backend *b)
-{
-	struct backend_pool *pool = b->pool;
-
-	if (!pool->closing)
-		pool->config.on_change(pool->config.arg);
-}
-
-static void
-stats_changed(struct backend *b)
-{
-	struct backend_pool *pool = b->pool;
-
-	if (!pool->closing && pool->config.on_stats != NULL)
-		pool->config.on_stats(pool->config.arg);
-}
 
 static void
 set_state(struct backend *b, enum backend_state state, const char *reason)
@@ -92,26 +22,12 @@ set_state(struct backend *b, enum backend_state state, const char *reason)
 	bool was_usable = b->state == BACKEND_USABLE;
 
 	b->state = state;
-	(void)snprintf(b->reason, sizeof(b->reason), "%s", reason);
+	(void)err_set(&b->reason, 0, "%s", reason);
 	if (was_usable != (state == BACKEND_USABLE))
-		changed(b);
+		backend_pool_changed(b->pool);
 }
 
-/* --- life ----------------------------------------------------------------------------------- */
-
-static void
-pool_let_go(struct backend_pool *pool)
-{
-	void (*fn)(void *arg) = pool->on_closed;
-	void *arg = pool->on_closed_arg;
-
-	if (--pool->open > 0)
-		return;
-	json_decref(pool->models);
-	free(pool);
-	if (fn != NULL)
-		fn(arg);
-}
+/* --- life ------------------------------------------------------------------------------------ */
 
 static void
 let_go(struct backend *b)
@@ -126,7 +42,7 @@ let_go(struct backend *b)
 	json_decref(b->models);
 	free(b->url);
 	free(b);
-	pool_let_go(pool);
+	backend_pool_let_go(pool);
 }
 
 static void
@@ -135,23 +51,27 @@ on_timer_closed(uv_handle_t *handle)
 	let_go(handle->data);
 }
 
+/* What runs on an app-server that we cannot hear any more is told to stop: now, as far as it still
+ * hears us, and again when we are back. */
 static void
 lose_threads(struct backend *b)
 {
 	struct thread_link *t;
 
 	DL_FOREACH(b->threads, t) {
-		if (t->id[0] != '\0')
-			sweep_remember(&b->sweep, t->id);
+		if (t->id[0] == '\0')
+			continue;
+		sweep_remember(&b->sweep, t->id);
+		sweep_let_go(b->rpc, t->id);
 	}
 	/* Each takes itself off the list; ending one may end others. */
 	while (b->threads != NULL)
 		thread_on_lost(b->threads);
 }
 
-/* The connection is given up by us, or has ended by itself. */
+/* The connection, if there is one, is given up by us or has ended by itself. */
 static void
-disconnect(struct backend *b)
+disconnect(struct backend *b, const char *why)
 {
 	struct rpc *rpc = b->rpc;
 
@@ -163,10 +83,10 @@ disconnect(struct backend *b)
 		rpc_abandon(rpc, b->call);
 	b->call = 0;
 	sweep_stop(&b->sweep, false);
-	if (b->state == BACKEND_USABLE) /* first: no turn may come here again meanwhile */
-		set_state(b, BACKEND_WAITING, "the connection was lost");
+	set_state(b, BACKEND_WAITING, why); /* first: no turn may come here again meanwhile */
 	lose_threads(b);
-	b->rpc = NULL;
+	if (b->rpc == rpc) /* else somebody who was told has connected again */
+		b->rpc = NULL;
 	rpc_close(rpc);
 }
 
@@ -179,24 +99,25 @@ on_reconnect(uv_timer_t *timer)
 static void
 retry_later(struct backend *b, const char *why)
 {
-	uint64_t delay = backoff_next_ms(&b->backoff, backoff_random());
+	uint64_t delay;
 
+	if (b->state != BACKEND_WAITING || b->rpc != NULL || b->removed)
+		return; /* somebody who was told of the loss has decided otherwise */
+	delay = backoff_next_ms(&b->backoff, backoff_random());
 	log_warning("app-server %d: %s, connecting again in %llu ms", b->id, why,
 	            (unsigned long long)delay);
-	set_state(b, BACKEND_WAITING, why);
-	if (b->state == BACKEND_WAITING) /* nobody has changed it meanwhile */
-		(void)uv_timer_start(&b->timer, on_reconnect, delay, 0);
+	(void)uv_timer_start(&b->timer, on_reconnect, delay, 0); /* a live handle */
 }
 
 /* What we asked was not answered as it must be. */
 static void
 break_off(struct backend *b, const char *why)
 {
-	disconnect(b);
+	disconnect(b, why);
 	retry_later(b, why);
 }
 
-/* --- becoming usable ------------------------------------------------------------------------ */
+/* --- becoming usable ------------------------------------------------------------------------- */
 
 static void
 on_sweep(uv_timer_t *timer)
@@ -219,6 +140,12 @@ on_refresh(uv_timer_t *timer)
 }
 
 static void
+refresh_later(struct backend *b)
+{
+	(void)uv_timer_start(&b->timer, on_refresh, MODELS_REFRESH_MS, 0); /* a live handle */
+}
+
+static void
 take_models(struct backend *b)
 {
 	struct backend_pool *pool = b->pool;
@@ -229,10 +156,10 @@ take_models(struct backend *b)
 		json_decref(pool->models);
 		pool->models = json_incref(b->models);
 	}
-	(void)uv_timer_start(&b->timer, on_refresh, MODELS_REFRESH_MS, 0);
+	refresh_later(b);
 	if (!first) {
 		if (!same)
-			changed(b);
+			backend_pool_changed(pool);
 		return;
 	}
 	log_info("app-server %d: connected, %zu models", b->id, json_array_size(b->models));
@@ -255,7 +182,7 @@ on_models(void *arg, json_t *result, const struct rpc_error *error)
 		if (b->state == BACKEND_LISTING)
 			break_off(b, error != NULL ? error->message : "no model list");
 		else
-			(void)uv_timer_start(&b->timer, on_refresh, MODELS_REFRESH_MS, 0);
+			refresh_later(b);
 		return;
 	}
 	(void)json_array_extend(b->models, page);
@@ -280,8 +207,12 @@ ask_models(struct backend *b, const char *cursor)
 	}
 	if (text != NULL)
 		b->call = rpc_call(b->rpc, "model/list", text, len, CALL_TIMEOUT_MS, on_models, b);
-	if (b->call == 0 && b->state == BACKEND_LISTING)
+	if (b->call != 0)
+		return;
+	if (b->state == BACKEND_LISTING)
 		break_off(b, "the model list could not be asked for");
+	else
+		refresh_later(b);
 }
 
 static void
@@ -347,7 +278,7 @@ on_open(void *arg, struct rpc *rpc)
 		break_off(b, "initialize could not be sent");
 }
 
-/* --- hearing -------------------------------------------------------------------------------- */
+/* --- hearing --------------------------------------------------------------------------------- */
 
 static struct thread_link *
 find_thread(const struct backend *b, const char *id, size_t len)
@@ -394,10 +325,10 @@ on_request(void *arg, struct rpc *rpc, json_t *id, const char *method, json_t *p
 	struct thread_link *t =
 		thread_id != NULL ? find_thread(b, thread_id, strlen(thread_id)) : NULL;
 
-	if (strcmp(method, "item/tool/call") == 0 && t != NULL) {
-		thread_on_tool_request(t); /* its turn is interrupted: no answer is needed */
+	/* The caller's functions run at the caller's: rawResponse/completed ends the turn that
+	 * called them. This may come before it, while the model still writes its other calls. */
+	if (strcmp(method, "item/tool/call") == 0 && t != NULL)
 		return;
-	}
 	log_debug("app-server %d asks for %s: refused", b->id, method);
 	rpc_reply_error(rpc, id, -32601, "codex-sidecar does not answer this");
 }
@@ -409,8 +340,7 @@ on_closed(void *arg, struct rpc *rpc, const char *reason)
 
 	if (rpc == b->rpc) {
 		b->call = 0; /* it has been answered */
-		disconnect(b);
-		retry_later(b, reason);
+		break_off(b, reason);
 	}
 	let_go(b);
 }
@@ -428,29 +358,20 @@ connect_now(struct backend *b)
 	struct err err;
 	int r;
 
+	if (b->rpc != NULL)
+		return;
 	set_state(b, BACKEND_CONNECTING, "connecting");
 	r = rpc_open(&b->rpc, b->pool->vhost, b->pool->config.loop, b->url, &handlers, b, &err);
 	if (r < 0) {
 		b->rpc = NULL;
+		set_state(b, BACKEND_WAITING, err.text);
 		retry_later(b, err.text);
 		return;
 	}
 	b->open++;
 }
 
-/* --- the supervisor's word ------------------------------------------------------------------ */
-
-struct backend *
-backend_find(struct backend_pool *pool, int id)
-{
-	struct backend *b;
-
-	DL_FOREACH(pool->backends, b) {
-		if (b->id == id && !b->removed)
-			return b;
-	}
-	return NULL;
-}
+/* --- the supervisor's word ------------------------------------------------------------------- */
 
 static bool
 knows(void *arg, const char *thread_id)
@@ -459,7 +380,7 @@ knows(void *arg, const char *thread_id)
 }
 
 static struct backend *
-add_backend(struct backend_pool *pool, int id)
+add(struct backend_pool *pool, int id)
 {
 	struct backend *b = calloc(1, sizeof(*b));
 
@@ -468,58 +389,73 @@ add_backend(struct backend_pool *pool, int id)
 	b->pool = pool;
 	b->id = id;
 	b->backoff = (struct backoff){.base_ms = RECONNECT_BASE_MS, .max_ms = RECONNECT_MAX_MS};
-	sweep_init(&b->sweep, knows, b);
+	sweep_init(&b->sweep, pool->config.loop, pool->config.stranger_turn_ms, knows, b);
 	(void)uv_timer_init(pool->config.loop, &b->timer); /* cannot fail */
 	(void)uv_timer_init(pool->config.loop, &b->sweep_timer);
 	b->timer.data = b->sweep_timer.data = b;
 	b->open = 2;
-	(void)snprintf(b->reason, sizeof(b->reason), "not started yet");
+	(void)err_set(&b->reason, 0, "not started yet");
 	DL_APPEND(pool->backends, b);
 	pool->open++;
 	return b;
 }
 
-static void
-remove_backend(struct backend *b)
+void
+backend_remove(struct backend *b)
 {
 	if (b->removed)
 		return;
 	b->removed = true;
-	disconnect(b);
-	set_state(b, BACKEND_DOWN, "removed");
+	disconnect(b, "removed");
+	b->state = BACKEND_DOWN;
 	uv_close((uv_handle_t *)&b->timer, on_timer_closed);
 	uv_close((uv_handle_t *)&b->sweep_timer, on_timer_closed);
+}
+
+/* Where it is from now on; connecting is another matter. */
+static bool
+move_to(struct backend *b, const char *url, int64_t generation)
+{
+	char *copy = strdup(url);
+
+	if (copy == NULL)
+		return false;
+	disconnect(b, "the app-server was started again");
+	sweep_stop(&b->sweep, true); /* another process: it knows none of our threads */
+	free(b->url);
+	b->url = copy;
+	b->generation = generation;
+	return true;
 }
 
 void
 backend_up(struct backend_pool *pool, int id, const char *url, int64_t generation)
 {
-	struct backend *b = backend_find(pool, id);
-	bool same;
+	struct backend *b;
+	bool same, drained;
 
+	if (pool->closing)
+		return;
+	b = backend_find(pool, id);
 	if (b == NULL)
-		b = add_backend(pool, id);
+		b = add(pool, id);
 	if (b == NULL) {
 		log_error("app-server %d: out of memory, it is not used", id);
 		return;
 	}
 	same = b->url != NULL && strcmp(b->url, url) == 0 && b->generation == generation;
+	drained = b->draining;
 	b->draining = false;
-	if (same && b->state != BACKEND_DOWN && b->state != BACKEND_WAITING)
+	if (same && b->rpc != NULL) {
+		if (drained && b->state == BACKEND_USABLE)
+			backend_pool_changed(pool);
 		return;
-	disconnect(b);
-	if (!same) {
-		char *copy = strdup(url);
-
-		if (copy == NULL) {
-			log_error("app-server %d: out of memory, it is not used", id);
-			return;
-		}
-		sweep_stop(&b->sweep, true); /* another process: it knows none of our threads */
-		free(b->url);
-		b->url = copy;
-		b->generation = generation;
 	}
+	if (!same && !move_to(b, url, generation)) {
+		log_error("app-server %d: out of memory, it stays where it was", id);
+		return;
+	}
+	(void)uv_timer_stop(&b->timer); /* it would connect, but later */
 	backoff_reset(&b->backoff);
 	connect_now(b);
 }
@@ -527,32 +463,20 @@ backend_up(struct backend_pool *pool, int id, const char *url, int64_t generatio
 void
 backend_down(struct backend_pool *pool, int id, const char *reason, int64_t next_retry_ms)
 {
-	struct backend *b = backend_find(pool, id);
+	struct backend *b;
 
+	if (pool->closing)
+		return;
+	b = backend_find(pool, id);
 	if (b == NULL)
-		b = add_backend(pool, id);
+		b = add(pool, id);
 	if (b == NULL)
 		return; /* as good as unknown */
-	disconnect(b);
+	disconnect(b, reason);
 	set_state(b, BACKEND_DOWN, reason);
 	if (next_retry_ms >= 0)
-		(void)snprintf(b->reason, sizeof(b->reason), "%.150s, next try in %lld ms", reason,
-		               (long long)next_retry_ms);
-}
-
-void
-backend_retain(struct backend_pool *pool, const int *ids, size_t count)
-{
-	struct backend *b, *tmp;
-
-	DL_FOREACH_SAFE(pool->backends, b, tmp) {
-		bool kept = false;
-
-		for (size_t i = 0; i < count; i++)
-			kept |= ids[i] == b->id;
-		if (!kept)
-			remove_backend(b);
-	}
+		(void)err_set(&b->reason, 0, "%s, next try in %lld ms", reason,
+		              (long long)next_retry_ms);
 }
 
 void
@@ -563,55 +487,10 @@ backend_drain(struct backend_pool *pool, int id)
 	if (b == NULL || b->draining)
 		return;
 	b->draining = true;
-	changed(b);
+	backend_pool_changed(pool);
 }
 
-/* --- the pool ------------------------------------------------------------------------------- */
-
-int
-backend_pool_new(struct backend_pool **out, const struct backend_pool_config *config,
-                 struct err *err)
-{
-	struct backend_pool *pool = calloc(1, sizeof(*pool));
-
-	if (pool == NULL)
-		return err_set(err, -ENOMEM, "out of memory");
-	pool->config = *config;
-	pool->open = 1;
-	pool->vhost = rpc_vhost_new(config->ctx, err);
-	if (pool->vhost == NULL) {
-		free(pool);
-		return err->code;
-	}
-	*out = pool;
-	return 0;
-}
-
-void
-backend_pool_close(struct backend_pool *pool, void (*fn)(void *arg), void *arg)
-{
-	struct backend *b, *tmp;
-
-	pool->closing = true;
-	pool->on_closed = fn;
-	pool->on_closed_arg = arg;
-	DL_FOREACH_SAFE(pool->backends, b, tmp)
-		remove_backend(b);
-	pool_let_go(pool);
-}
-
-struct backend *
-backend_pick(struct backend_pool *pool)
-{
-	struct backend *b, *best = NULL;
-
-	DL_FOREACH(pool->backends, b) {
-		if (b->state == BACKEND_USABLE && !b->draining &&
-		    (best == NULL || b->turns < best->turns))
-			best = b;
-	}
-	return best;
-}
+/* --- asking ---------------------------------------------------------------------------------- */
 
 bool
 backend_usable(const struct backend *b)
@@ -637,65 +516,7 @@ backend_turns(const struct backend *b)
 	return b->turns;
 }
 
-unsigned
-backend_pool_usable(const struct backend_pool *pool)
-{
-	const struct backend *b;
-	unsigned n = 0;
-
-	DL_FOREACH(pool->backends, b)
-		n += b->state == BACKEND_USABLE && !b->draining;
-	return n;
-}
-
-unsigned
-backend_pool_turns(const struct backend_pool *pool)
-{
-	const struct backend *b;
-	unsigned n = 0;
-
-	DL_FOREACH(pool->backends, b)
-		n += b->turns;
-	return n;
-}
-
-unsigned
-backend_pool_threads(const struct backend_pool *pool)
-{
-	const struct backend *b;
-	unsigned n = 0;
-
-	DL_FOREACH(pool->backends, b)
-		n += b->thread_count;
-	return n;
-}
-
-const char *
-backend_pool_reason(const struct backend_pool *pool)
-{
-	/* The pool's own buffer is scratch space of this call. */
-	struct backend_pool *scratch = (struct backend_pool *)(uintptr_t)pool;
-	const struct backend *b;
-
-	if (backend_pool_usable(pool) > 0)
-		return "";
-	DL_FOREACH(pool->backends, b) {
-		if (b->removed)
-			continue;
-		(void)snprintf(scratch->reason, sizeof(scratch->reason), "app-server %d: %s", b->id,
-		               b->draining ? "being replaced" : b->reason);
-		return pool->reason;
-	}
-	return "no app-server is known yet";
-}
-
-json_t *
-backend_pool_models(const struct backend_pool *pool)
-{
-	return pool->models;
-}
-
-/* --- for thread.c --------------------------------------------------------------------------- */
+/* --- for thread.c ---------------------------------------------------------------------------- */
 
 struct rpc *
 backend_rpc(const struct backend *b)
@@ -716,7 +537,7 @@ backend_add_thread(struct backend *b, struct thread_link *t)
 	b->thread_count++;
 	t->counted = true;
 	b->turns++;
-	stats_changed(b);
+	backend_pool_stats_changed(b->pool);
 }
 
 void
@@ -732,7 +553,7 @@ backend_turn_over(struct backend *b, struct thread_link *t)
 		return;
 	t->counted = false;
 	b->turns--;
-	stats_changed(b);
+	backend_pool_stats_changed(b->pool);
 }
 
 void
@@ -743,5 +564,5 @@ backend_remove_thread(struct backend *b, struct thread_link *t)
 	if (t->id[0] != '\0')
 		HASH_DELETE(hh, b->named, t);
 	b->thread_count--;
-	stats_changed(b);
+	backend_pool_stats_changed(b->pool);
 }

@@ -22,6 +22,7 @@ struct backend_pool_config {
 	uv_loop_t *loop;
 	const char *client_version;
 	uint64_t sweep_interval_ms; /* between two looks for threads that nobody needs */
+	uint64_t stranger_turn_ms;  /* a turn of somebody unknown that is older is broken off */
 	/* Some backend became usable or unusable, or the model list changed. */
 	void (*on_change)(void *arg);
 	/* The number of turns or threads changed. */
@@ -31,7 +32,8 @@ struct backend_pool_config {
 
 int backend_pool_new(struct backend_pool **out, const struct backend_pool_config *config,
                      struct err *err) MUST_CHECK;
-/* Closes every connection; fn when nothing is left. Turns must have been ended before. */
+/* Closes every connection; fn when nothing is left, maybe from inside. A turn that has not ended
+ * fails with FAILURE_BACKEND_LOST. What the supervisor says from now on is not heard. */
 void backend_pool_close(struct backend_pool *pool, void (*fn)(void *arg), void *arg);
 
 /* The supervisor's word. up: connect now (again, if url or generation is new: the old connection

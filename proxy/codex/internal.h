@@ -36,8 +36,6 @@ void backend_remove_thread(struct backend *b, struct thread_link *t);
 
 void thread_on_delta(struct thread_link *t, const struct delta *delta);
 void thread_on_notification(struct thread_link *t, const char *method, json_t *params);
-/* A tool call waits for an answer that it will not get. */
-void thread_on_tool_request(struct thread_link *t);
 /* The connection is gone: fails it if it is not over, and frees it. */
 void thread_on_lost(struct thread_link *t);
 

@@ -7,8 +7,14 @@
 
 #include "common/log.h"
 #include "proxy/codex/codex_error.h"
+#include "proxy/codex/sweep.h"
 #include "proxy/codex/thread_internal.h"
 #include "proxy/codex/thread_params.h"
+
+/* Of a call's message, what is not its params. */
+#define ENVELOPE_MAX 256
+
+#define ID_CHARACTERS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_."
 
 static const char *const methods[CALL_COUNT] = {
 	[CALL_START] = "thread/start",
@@ -45,17 +51,39 @@ part(struct thread *t)
 
 /* --- calls ---------------------------------------------------------------------------------- */
 
-/* False: it cannot be sent. */
+/* Why a call cannot be sent. */
+static const struct unsent lost = {FAILURE_BACKEND_LOST, "The connection to Codex was lost."};
+static const struct unsent no_memory = {FAILURE_INTERNAL, "Out of memory."};
+static const struct unsent too_large = {FAILURE_CONTEXT_LENGTH,
+                                        "The request is larger than Codex takes (64 MiB)."};
+
+/* False: it cannot be sent, t->unsent says why. */
 static bool
 call(struct thread *t, enum thread_call which, const struct json_buf *params, rpc_answer_fn answer)
 {
 	struct rpc *rpc = backend_rpc(t->backend);
 
-	if (rpc == NULL || params->failed)
-		return false;
-	t->calls[which] = rpc_call(rpc, methods[which], params->data, params->len,
-	                           t->config->call_timeout_ms, answer, t);
+	if (params->failed)
+		t->unsent = &no_memory;
+	else if (params->len > RPC_MESSAGE_MAX - ENVELOPE_MAX)
+		t->unsent = &too_large;
+	else if (rpc == NULL)
+		t->unsent = &lost;
+	else
+		t->calls[which] = rpc_call(rpc, methods[which], params->data, params->len,
+		                           t->config->call_timeout_ms, answer, t);
+	if (t->calls[which] == 0 && t->unsent == NULL)
+		t->unsent = &lost;
 	return t->calls[which] != 0;
+}
+
+/* False: the connection ended before the answer. The backend tells every thread so at once
+ * (thread_on_lost), whatever it waits for: that is the one way out. */
+static bool
+answered(struct thread *t, enum thread_call which, const struct rpc_error *error)
+{
+	t->calls[which] = 0;
+	return error == NULL || error->code != RPC_LOST;
 }
 
 /* Calls that name the thread and nothing else but an empty turn id, which matches any. */
@@ -89,7 +117,7 @@ fail_unsent(struct thread *t)
 {
 	struct failure failure;
 
-	failure_set(&failure, FAILURE_BACKEND_LOST, "The connection to Codex was lost.");
+	failure_set(&failure, t->unsent->kind, "%s", t->unsent->message);
 	thread_fail(t, &failure);
 }
 
@@ -100,8 +128,8 @@ on_unsubscribed(void *arg, json_t *result, const struct rpc_error *error)
 {
 	struct thread *t = arg;
 
-	t->calls[CALL_UNSUBSCRIBE] = 0;
-	part(t);
+	if (answered(t, CALL_UNSUBSCRIBE, error))
+		part(t);
 }
 
 static void
@@ -109,7 +137,8 @@ on_interrupted(void *arg, json_t *result, const struct rpc_error *error)
 {
 	struct thread *t = arg;
 
-	t->calls[CALL_INTERRUPT] = 0;
+	if (!answered(t, CALL_INTERRUPT, error))
+		return;
 	/* "No active turn": one that was asked for but has not begun yet must not run on unseen. */
 	if (error != NULL && !t->turn_over && !t->turn_started)
 		return;
@@ -123,6 +152,10 @@ leave_on(struct thread *t)
 {
 	if (t->phase != THREAD_LEAVING)
 		return;
+	if (t->gone) {
+		part(t);
+		return;
+	}
 	if (t->link.id[0] == '\0') {
 		if (t->calls[CALL_START] == 0)
 			part(t); /* there is no thread */
@@ -194,29 +227,31 @@ thread_turn_changed(struct thread *t)
 	leave_on(t);
 }
 
-void
-thread_closed_by_server(struct thread *t)
+/* Nothing can be asked about it any more. What the model has said to its end counts all the same:
+ * an app-server that stops was seen to lose the last turn/completed. */
+static void
+end_without_server(struct thread *t, const char *why)
 {
 	struct failure failure;
 
-	t->turn_over = true;
-	if (!thread_is_over(t)) {
-		failure_set(&failure, FAILURE_BACKEND_LOST,
-		            "Codex closed the thread in the middle of the turn.");
-		thread_fail(t, &failure);
-	}
+	t->gone = true;
+	if (!thread_is_over(t) && (t->completed || t->error_known))
+		thread_grace_over(t);
+	failure_set(&failure, FAILURE_BACKEND_LOST, "%s", why);
+	thread_fail(t, &failure);
 	part(t);
+}
+
+void
+thread_closed_by_server(struct thread *t)
+{
+	end_without_server(t, "Codex closed the thread in the middle of the turn.");
 }
 
 void
 thread_on_lost(struct thread_link *link)
 {
-	struct thread *t = (struct thread *)link;
-
-	t->turn_over = true;
-	if (!thread_is_over(t))
-		fail_unsent(t);
-	part(t);
+	end_without_server((struct thread *)link, lost.message);
 }
 
 /* --- beginning ------------------------------------------------------------------------------ */
@@ -226,7 +261,8 @@ on_turn_started(void *arg, json_t *result, const struct rpc_error *error)
 {
 	struct thread *t = arg;
 
-	t->calls[CALL_TURN] = 0;
+	if (!answered(t, CALL_TURN, error))
+		return;
 	if (error != NULL) {
 		/* Refused: there is no turn. Without an answer there may be one all the same. */
 		t->turn_over = error->code != RPC_TIMEOUT && !t->turn_started;
@@ -242,8 +278,7 @@ on_injected(void *arg, json_t *result, const struct rpc_error *error)
 {
 	struct thread *t = arg;
 
-	t->calls[CALL_INJECT] = 0;
-	if (error != NULL)
+	if (answered(t, CALL_INJECT, error) && error != NULL)
 		fail_call(t, CALL_INJECT, error);
 }
 
@@ -265,6 +300,14 @@ ask_for_turn(struct thread *t)
 	return t->turn_asked;
 }
 
+/* It goes into the calls' text as it is. */
+static bool
+is_usable_id(const char *id)
+{
+	return id != NULL && id[0] != '\0' && strlen(id) < THREAD_ID_MAX &&
+	       strspn(id, ID_CHARACTERS) == strlen(id);
+}
+
 static void
 on_started(void *arg, json_t *result, const struct rpc_error *error)
 {
@@ -272,8 +315,9 @@ on_started(void *arg, json_t *result, const struct rpc_error *error)
 	const char *id = json_get_string(json_get_object(result, "thread"), "id");
 	struct rpc_error nameless = {.code = -32603, .message = "an answer without a thread id"};
 
-	t->calls[CALL_START] = 0;
-	if (id == NULL || id[0] == '\0' || strlen(id) >= sizeof(t->link.id)) {
+	if (!answered(t, CALL_START, error))
+		return;
+	if (!is_usable_id(id)) {
 		fail_call(t, CALL_START, error != NULL ? error : &nameless);
 		return;
 	}
@@ -294,13 +338,16 @@ on_timer(uv_timer_t *timer)
 
 	switch (t->phase) {
 	case THREAD_BEGUN:
-		if (t->unsent)
+		if (t->unsent != NULL)
 			fail_unsent(t);
 		else
 			thread_grace_over(t);
 		break;
 	case THREAD_LEAVING:
-		log_warning("thread %s: not cleaned up in time, left to the sweep", t->link.id);
+		log_warning("thread %s: not cleaned up in time, not waited for any longer",
+		            t->link.id);
+		if (t->link.id[0] != '\0')
+			sweep_let_go(backend_rpc(t->backend), t->link.id);
 		part(t);
 		break;
 	case THREAD_PARTED:
@@ -344,10 +391,8 @@ thread_begin(struct backend *b, const struct thread_config *config, const struct
 	t->timer.data = t;
 	backend_add_thread(b, &t->link);
 	thread_params_start(&params, config, c);
-	if (!call(t, CALL_START, &params, on_started)) {
-		t->unsent = true; /* said from the loop: never from inside this call */
-		thread_set_timer(t, 0);
-	}
+	if (!call(t, CALL_START, &params, on_started))
+		thread_set_timer(t, 0); /* said from the loop: never from inside this call */
 	json_buf_free(&params);
 	return t;
 }

@@ -1,5 +1,5 @@
-/* thread_internal: a thread's state, shared by thread.c (its life) and thread_events.c (what is
- * heard of its turn). */
+/* thread_internal: a thread's state, shared by thread.c (its life), thread_events.c (what is heard
+ * of its turn) and thread_text.c (what the model says in it). */
 #ifndef SIDECAR_PROXY_CODEX_THREAD_INTERNAL_H
 #define SIDECAR_PROXY_CODEX_THREAD_INTERNAL_H
 
@@ -7,6 +7,9 @@
 
 #include "proxy/codex/internal.h"
 #include "proxy/codex/replay.h"
+
+/* A turn of chat has a handful of messages; so many are an app-server that went mad. */
+#define ITEMS_MAX 10000
 
 enum thread_call {
 	CALL_START,
@@ -23,12 +26,19 @@ enum thread_phase {
 	THREAD_PARTED,  /* only its timer's close callback is left */
 };
 
-/* A message of the model, or a part of its reasoning. */
+/* A message of the model. */
 struct thread_item {
 	char *id;
 	unsigned index; /* 0, 1, ... in order of appearance */
 	enum message_phase phase;
 	bool heard; /* some text of it has come */
+	bool whole; /* all of it has */
+};
+
+/* Why a call could not be sent. */
+struct unsent {
+	enum failure_kind kind;
+	const char *message;
 };
 
 struct thread {
@@ -39,23 +49,27 @@ struct thread {
 	event_fn on_event;                       /* NULL once over */
 	void *arg;
 	enum thread_phase phase;
-	uint64_t calls[CALL_COUNT]; /* ids of those without an answer */
-	uv_timer_t timer;           /* grace while begun, deadline while leaving */
-	bool unsent;                /* thread/start could not be sent */
+	uint64_t calls[CALL_COUNT];  /* ids of those without an answer */
+	uv_timer_t timer;            /* grace while begun, deadline while leaving */
+	const struct unsent *unsent; /* a call could not be sent; NULL: all could */
+	bool gone;                   /* nothing can be asked about it any more */
 	bool turn_asked;
 	bool turn_started; /* seen running, by any sign */
 	bool turn_over;
 	char turn_id[THREAD_ID_MAX];
 
-	/* thread_events.c */
-	bool started; /* EVENT_STARTED was given */
+	/* thread_text.c */
 	struct thread_item *items;
 	size_t item_count, item_cap;
-	unsigned reasoning_part;
+	unsigned reasoning_parts; /* begun so far; the last of them is: */
+	char *reasoning_id;       /* NULL: none in this response */
 	unsigned reasoning_summary;
-	char *reasoning_id;
-	size_t response_items; /* item_count where the current response began */
+	size_t response_items;   /* item_count where the current response began */
+	unsigned response_parts; /* reasoning_parts there */
 	struct replay text, reasoning;
+
+	/* thread_events.c */
+	bool started;       /* EVENT_STARTED was given */
 	json_t *tool_calls; /* raw items, until the response is complete */
 	struct usage usage; /* sum of the responses */
 	bool usage_known;
@@ -81,8 +95,30 @@ void thread_stop_timer(struct thread *t);
 
 /* NULL is fine. */
 void thread_learn_turn(struct thread *t, const char *turn_id);
+/* A sign that the turn runs, seen in a notification: whichever comes first settles its id. */
+bool thread_is_our_turn(struct thread *t, const char *id, size_t len);
+/* The upstream works. May end the thread, as every event may. */
+void thread_mark_started(struct thread *t);
+/* Nothing once it is over. */
+void thread_emit(struct thread *t, const struct event *event);
+void thread_fail_with(struct thread *t, enum failure_kind kind, const char *message);
 /* What should have ended the turn has not come: ends it with what is known. */
 void thread_grace_over(struct thread *t);
 void thread_events_free(struct thread *t);
+
+/* thread_text.c */
+
+void thread_begin_message(struct thread *t, const char *id, const json_t *item);
+/* A delta in a shape that the scanner does not know. */
+void thread_hear_slow_delta(struct thread *t, json_t *params, enum delta_kind kind);
+/* A raw message, complete: says it if it came without deltas. */
+void thread_hear_message(struct thread *t, const json_t *message);
+/* The current response begins again. */
+void thread_restart_text(struct thread *t);
+/* False: after a restart less was said than before it. */
+bool thread_text_is_whole(const struct thread *t);
+/* The current response is over: what comes now belongs to the next. */
+void thread_end_text(struct thread *t);
+void thread_free_text(struct thread *t);
 
 #endif

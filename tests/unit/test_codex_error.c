@@ -71,30 +71,37 @@ static const struct row named[] = {
 	{"\"httpConnectionFailed\"",        FAILURE_UPSTREAM_UNREACHABLE, 0},
 };
 
-#define HTTP(variant, status) "{\"" variant "\":{\"httpStatusCode\":" status "}}"
+/* {"variant":{"httpStatusCode":code}} */
+static const struct {
+	const char *variant;
+	const char *code;
+	enum failure_kind kind;
+	int status;
+} http[] = {
+	{"httpConnectionFailed",           "401",   FAILURE_UPSTREAM_AUTH,        401},
+	{"httpConnectionFailed",           "403",   FAILURE_UPSTREAM_AUTH,        403},
+	{"httpConnectionFailed",           "402",   FAILURE_INSUFFICIENT_QUOTA,   402},
+	{"httpConnectionFailed",           "404",   FAILURE_UPSTREAM_REFUSED,     404},
+	{"httpConnectionFailed",           "413",   FAILURE_UPSTREAM_REFUSED,     413},
+	{"httpConnectionFailed",           "425",   FAILURE_UPSTREAM_REFUSED,     425},
+	{"httpConnectionFailed",           "408",   FAILURE_UPSTREAM_TIMEOUT,     408},
+	{"httpConnectionFailed",           "504",   FAILURE_UPSTREAM_TIMEOUT,     504},
+	{"httpConnectionFailed",           "501",   FAILURE_UPSTREAM_ERROR,       501},
+	{"httpConnectionFailed",           "529",   FAILURE_UPSTREAM_ERROR,       529},
+	{"httpConnectionFailed",           "302",   FAILURE_UPSTREAM_ERROR,       302},
+	{"httpConnectionFailed",           "null",  FAILURE_UPSTREAM_UNREACHABLE, 0  },
+	{"httpConnectionFailed",           "-7",    FAILURE_UPSTREAM_UNREACHABLE, 0  },
+	{"httpConnectionFailed",           "\"5\"", FAILURE_UPSTREAM_UNREACHABLE, 0  },
+	{"responseStreamConnectionFailed", "403",   FAILURE_UPSTREAM_AUTH,        403},
+	{"responseStreamDisconnected",     "401",   FAILURE_UPSTREAM_AUTH,        401},
+	{"responseStreamDisconnected",     "null",  FAILURE_STREAM_DISCONNECTED,  0  },
+	{"responseTooManyFailedAttempts",  "429",   FAILURE_RATE_LIMITED,         429},
+};
 
 static const struct row with_members[] = {
-	{"{\"someNewVariant\":{\"a\":1}}", FAILURE_BACKEND_ERROR, 0                         },
-	{				       "{\"modelNotFound\":{\"model\":\"x\"}}",         FAILURE_MODEL_NOT_FOUND,                     0                          },
-	{	     HTTP("httpConnectionFailed",           "401"),                             FAILURE_UPSTREAM_AUTH,                           401},
-	{	     HTTP("httpConnectionFailed",           "403"),                             FAILURE_UPSTREAM_AUTH,                           403},
-	{	     HTTP("httpConnectionFailed",      "402"),                        FAILURE_INSUFFICIENT_QUOTA,                           402},
-	{	     HTTP("httpConnectionFailed",        "404"),                          FAILURE_UPSTREAM_REFUSED,                           404},
-	{	     HTTP("httpConnectionFailed",        "413"),                          FAILURE_UPSTREAM_REFUSED,                           413},
-	{	     HTTP("httpConnectionFailed",        "425"),                          FAILURE_UPSTREAM_REFUSED,                           425},
-	{	     HTTP("httpConnectionFailed",        "408"),                          FAILURE_UPSTREAM_TIMEOUT,                           408},
-	{	     HTTP("httpConnectionFailed",        "504"),                          FAILURE_UPSTREAM_TIMEOUT,                           504},
-	{	     HTTP("httpConnectionFailed",          "501"),                            FAILURE_UPSTREAM_ERROR,                           501},
-	{	     HTTP("httpConnectionFailed",          "529"),                            FAILURE_UPSTREAM_ERROR,                           529},
-	{	     HTTP("httpConnectionFailed",          "302"),                            FAILURE_UPSTREAM_ERROR,                           302},
-	{	     HTTP("httpConnectionFailed",    "null"),                        FAILURE_UPSTREAM_UNREACHABLE,                           0},
-	{	 "{\"httpConnectionFailed\":{}}",                               FAILURE_UPSTREAM_UNREACHABLE,                                                    0},
-	{    HTTP("httpConnectionFailed",                               "-7"),						    FAILURE_UPSTREAM_UNREACHABLE,                                                    0},
-	{ HTTP("httpConnectionFailed",                               "\"5\""),						    FAILURE_UPSTREAM_UNREACHABLE,                                          0},
-	{     HTTP("responseStreamConnectionFailed",                             "403"),                                                  FAILURE_UPSTREAM_AUTH,                                            403},
-	{     HTTP("responseStreamDisconnected",                             "401"),                                                  FAILURE_UPSTREAM_AUTH,                                            401},
-	{  HTTP("responseStreamDisconnected",                               "null"),                                                    FAILURE_STREAM_DISCONNECTED,                                           0},
-	{     HTTP("responseTooManyFailedAttempts",                             "429"),                                                  FAILURE_RATE_LIMITED,                                                          429},
+	{"{\"someNewVariant\":{\"a\":1}}",        FAILURE_BACKEND_ERROR,        0},
+	{"{\"modelNotFound\":{\"model\":\"x\"}}", FAILURE_MODEL_NOT_FOUND,      0},
+	{"{\"httpConnectionFailed\":{}}",         FAILURE_UPSTREAM_UNREACHABLE, 0},
 };
 
 /* What comes with "other". */
@@ -125,8 +132,17 @@ assert_rows(const struct row *rows, size_t count)
 static void
 every_kind_of_error_is_known_by_its_name_or_status(void **state)
 {
+	char info[128];
+
 	assert_rows(named, NELEM(named));
 	assert_rows(with_members, NELEM(with_members));
+	for (size_t i = 0; i < NELEM(http); i++) {
+		const struct row row = {info, http[i].kind, http[i].status};
+
+		(void)snprintf(info, sizeof(info), "{\"%s\":{\"httpStatusCode\":%s}}",
+		               http[i].variant, http[i].code);
+		assert_rows(&row, 1);
+	}
 }
 
 static void

@@ -1,0 +1,277 @@
+/* thread_text: what the model says in a turn: its messages and its reasoning, each said once. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "proxy/codex/thread_internal.h"
+
+/* --- items ----------------------------------------------------------------------------------- */
+
+static struct thread_item *
+find_item(struct thread *t, const char *id, size_t len)
+{
+	/* It is nearly always the last one. */
+	for (size_t i = t->item_count; i > 0; i--) {
+		struct thread_item *item = &t->items[i - 1];
+
+		if (strncmp(item->id, id, len) == 0 && item->id[len] == '\0')
+			return item;
+	}
+	return NULL;
+}
+
+/* NULL: the thread has failed. */
+static struct thread_item *
+add_item(struct thread *t, const char *id, size_t len, enum message_phase phase)
+{
+	struct thread_item *item;
+
+	if (t->item_count == ITEMS_MAX) {
+		thread_fail_with(t, FAILURE_BACKEND_ERROR,
+		                 "Codex sent more messages than make sense.");
+		return NULL;
+	}
+	if (t->item_count == t->item_cap) {
+		size_t cap = t->item_cap == 0 ? 2 : t->item_cap * 2;
+		struct thread_item *grown = realloc(t->items, cap * sizeof(*grown));
+
+		if (grown == NULL) {
+			thread_fail_with(t, FAILURE_INTERNAL, "Out of memory.");
+			return NULL;
+		}
+		t->items = grown;
+		t->item_cap = cap;
+	}
+	item = &t->items[t->item_count];
+	*item = (struct thread_item){
+		.id = strndup(id, len), .index = (unsigned)t->item_count, .phase = phase};
+	if (item->id == NULL) {
+		thread_fail_with(t, FAILURE_INTERNAL, "Out of memory.");
+		return NULL;
+	}
+	t->item_count++;
+	return item;
+}
+
+/* The first of the current response that is not whole yet. */
+static struct thread_item *
+first_open_item(struct thread *t)
+{
+	for (size_t i = t->response_items; i < t->item_count; i++)
+		if (!t->items[i].whole)
+			return &t->items[i];
+	return NULL;
+}
+
+static void
+drop_items(struct thread *t, size_t from)
+{
+	while (t->item_count > from)
+		free(t->items[--t->item_count].id);
+}
+
+static enum message_phase
+phase_of(const json_t *item)
+{
+	const char *phase = json_get_string(item, "phase");
+
+	return phase != NULL && strcmp(phase, "commentary") == 0 ? PHASE_COMMENTARY : PHASE_FINAL;
+}
+
+void
+thread_begin_message(struct thread *t, const char *id, const json_t *item)
+{
+	if (find_item(t, id, strlen(id)) == NULL)
+		(void)add_item(t, id, strlen(id), phase_of(item)); /* NULL: it has failed */
+}
+
+/* --- what is said ---------------------------------------------------------------------------- */
+
+/* Passes on what of the text is new. */
+static void
+say(struct thread *t, struct replay *replay, struct event *event)
+{
+	if (!replay_hear(replay, &event->text.escaped, &event->text.len)) {
+		thread_fail_with(t, FAILURE_STREAM_DISCONNECTED,
+		                 "The model's stream broke, and a second try went another way.");
+		return;
+	}
+	if (event->text.len > 0)
+		thread_emit(t, event);
+}
+
+static void
+hear_text(struct thread *t, struct thread_item *item, const char *escaped, size_t len)
+{
+	struct event event = {.kind = EVENT_TEXT};
+
+	item->heard = true;
+	event.text.escaped = escaped;
+	event.text.len = len;
+	event.text.item = item->index;
+	event.text.phase = item->phase;
+	say(t, &t->text, &event);
+}
+
+static void
+hear_reasoning(struct thread *t, const struct delta *d)
+{
+	struct event event = {.kind = EVENT_REASONING};
+	bool same_item = t->reasoning_id != NULL && strlen(t->reasoning_id) == d->item_id_len &&
+	                 memcmp(t->reasoning_id, d->item_id, d->item_id_len) == 0;
+
+	if (!same_item || t->reasoning_summary != d->summary_index) {
+		free(t->reasoning_id);
+		t->reasoning_id = strndup(d->item_id, d->item_id_len);
+		t->reasoning_summary = d->summary_index;
+		t->reasoning_parts++;
+		if (t->reasoning_id == NULL) {
+			thread_fail_with(t, FAILURE_INTERNAL, "Out of memory.");
+			return;
+		}
+	}
+	event.text.escaped = d->escaped;
+	event.text.len = d->escaped_len;
+	event.text.item = t->reasoning_parts - 1;
+	say(t, &t->reasoning, &event);
+}
+
+void
+thread_on_delta(struct thread_link *link, const struct delta *d)
+{
+	struct thread *t = (struct thread *)link;
+	struct thread_item *item;
+
+	if (!thread_is_our_turn(t, d->turn_id, d->turn_id_len) || thread_is_over(t))
+		return;
+	thread_mark_started(t);
+	if (thread_is_over(t))
+		return;
+	if (d->kind == DELTA_REASONING_SUMMARY) {
+		hear_reasoning(t, d);
+		return;
+	}
+	item = find_item(t, d->item_id, d->item_id_len);
+	if (item == NULL)
+		item = add_item(t, d->item_id, d->item_id_len, PHASE_FINAL);
+	if (item != NULL)
+		hear_text(t, item, d->escaped, d->escaped_len);
+}
+
+/* A delta in a shape that the scanner does not know. */
+void
+thread_hear_slow_delta(struct thread *t, json_t *params, enum delta_kind kind)
+{
+	json_t *text = json_object_get(params, "delta");
+	const char *turn_id = json_get_string(params, "turnId");
+	const char *item_id = json_get_string(params, "itemId");
+	struct json_buf escaped = {0};
+
+	if (!json_is_string(text) || turn_id == NULL || item_id == NULL)
+		return;
+	json_print_escaped(&escaped, json_string_value(text), json_string_length(text));
+	if (escaped.failed) {
+		thread_fail_with(t, FAILURE_INTERNAL, "Out of memory.");
+	} else {
+		struct delta d = {
+			.kind = kind,
+			.turn_id = turn_id,
+			.turn_id_len = strlen(turn_id),
+			.item_id = item_id,
+			.item_id_len = strlen(item_id),
+			.escaped = escaped.len > 0 ? escaped.data : "",
+			.escaped_len = escaped.len,
+			.summary_index = (unsigned)json_get_int(params, "summaryIndex", 0),
+		};
+
+		thread_on_delta(&t->link, &d);
+	}
+	json_buf_free(&escaped);
+}
+
+/* The message that a raw item is the whole of; NULL: the thread has failed. Messages end in the
+ * order they begin; their ids are the provider's, and need not agree between its own events. */
+static struct thread_item *
+item_of_message(struct thread *t, const json_t *message)
+{
+	const char *id = json_get_string(message, "id");
+	struct thread_item *item = id != NULL ? find_item(t, id, strlen(id)) : NULL;
+
+	if (item == NULL)
+		item = first_open_item(t);
+	if (item == NULL)
+		item = add_item(t, id != NULL ? id : "", id != NULL ? strlen(id) : 0,
+		                phase_of(message));
+	return item;
+}
+
+/* Says a message that came without deltas. */
+void
+thread_hear_message(struct thread *t, const json_t *message)
+{
+	struct thread_item *item = item_of_message(t, message);
+	json_t *part;
+	size_t i;
+
+	if (item == NULL || item->whole)
+		return;
+	item->whole = true;
+	if (item->heard)
+		return;
+	json_array_foreach(json_get_array(message, "content"), i, part) {
+		json_t *text = json_object_get(part, "text");
+		struct json_buf escaped = {0};
+
+		if (thread_is_over(t)) /* item is gone */
+			return;
+		if (!json_is_string(text))
+			continue;
+		json_print_escaped(&escaped, json_string_value(text), json_string_length(text));
+		if (escaped.failed)
+			thread_fail_with(t, FAILURE_INTERNAL, "Out of memory.");
+		else
+			hear_text(t, item, escaped.len > 0 ? escaped.data : "", escaped.len);
+		json_buf_free(&escaped);
+	}
+}
+
+/* --- responses ------------------------------------------------------------------------------- */
+
+/* The current response begins again. */
+void
+thread_restart_text(struct thread *t)
+{
+	replay_restart(&t->text);
+	replay_restart(&t->reasoning);
+	drop_items(t, t->response_items);
+	t->reasoning_parts = t->response_parts;
+	free(t->reasoning_id);
+	t->reasoning_id = NULL;
+}
+
+bool
+thread_text_is_whole(const struct thread *t)
+{
+	return replay_is_complete(&t->text) && replay_is_complete(&t->reasoning);
+}
+
+/* The current response is over: what comes now belongs to the next. */
+void
+thread_end_text(struct thread *t)
+{
+	t->text = t->reasoning = (struct replay){0};
+	t->response_items = t->item_count;
+	t->response_parts = t->reasoning_parts;
+	free(t->reasoning_id);
+	t->reasoning_id = NULL;
+}
+
+void
+thread_free_text(struct thread *t)
+{
+	drop_items(t, 0);
+	free(t->items);
+	t->items = NULL;
+	free(t->reasoning_id);
+	t->reasoning_id = NULL;
+}
