@@ -56,7 +56,8 @@ static int
 finish(struct http_exchange *x)
 {
 	struct lws *wsi = x->wsi;
-	bool close_now = x->close;
+	/* A stream may have begun before the draining did. */
+	bool close_now = x->close || x->server->draining;
 
 	exchange_done(x, true);
 	if (!x->body_complete) {

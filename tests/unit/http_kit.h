@@ -425,8 +425,6 @@ client_header(struct client *c, const char *name)
 static inline void
 client_add_body(struct client *c, const char *data, size_t len)
 {
-	c->body = realloc(c->body, c->body_len + len + 1);
-	assert_non_null(c->body);
 	if (len > 0)
 		memcpy(c->body + c->body_len, data, len);
 	c->body_len += len;
@@ -443,12 +441,15 @@ client_take_body(struct client *c, const char *data, size_t len)
 	size_t piece_len = 0;
 	enum chunked_result r;
 
+	if (text != NULL && !c->head && len < strtoull(text, NULL, 10))
+		return false;
+	free(c->body);
+	c->body = malloc(len + 1);
+	assert_non_null(c->body);
 	c->body_len = 0;
 	client_add_body(c, "", 0);
 	if (c->head || c->status < 200 || c->status == 204 || c->status == 304)
 		return true;
-	if (text != NULL && len < strtoull(text, NULL, 10))
-		return false;
 	if (text != NULL) {
 		client_add_body(c, data, strtoull(text, NULL, 10));
 		c->at += c->body_len;
