@@ -13,6 +13,28 @@
 /* The kernel cuts it to net.core.somaxconn; callers wait here while the proxy restarts. */
 #define BACKLOG SOMAXCONN
 
+/* 0: nothing is in the way, or no more. */
+static int
+clear_path(const struct sockaddr_un *addr, struct err *err)
+{
+	const char *path = addr->sun_path;
+	struct stat st;
+	/* not blocking: connecting to one with a full queue would wait for it */
+	AUTO_FD int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (probe < 0)
+		return err_set(err, -errno, "%s: %s", path, strerror(errno));
+	if (lstat(path, &st) < 0)
+		return 0; /* bind tells what is wrong, if anything is */
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(err, -EEXIST, "%s: exists, and is no socket", path);
+	if (connect(probe, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno == EAGAIN)
+		return err_set(err, -EADDRINUSE, "%s: another program listens there", path);
+	if (errno == ECONNREFUSED)
+		(void)unlink(path); /* a stale one; bind says so if it stays */
+	return 0;
+}
+
 int
 listen_unix(const char *path, char text[static LISTEN_TEXT_MAX], struct err *err)
 {
@@ -26,15 +48,13 @@ listen_unix(const char *path, char text[static LISTEN_TEXT_MAX], struct err *err
 		               "socket path",
 		               path, sizeof(addr.sun_path) - 1);
 	memcpy(addr.sun_path, path, strlen(path) + 1);
-	AUTO_FD int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	r = clear_path(&addr, err);
+	if (r < 0)
+		return r;
 	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (probe < 0 || fd < 0)
+	if (fd < 0)
 		return err_set(err, -errno, "%s: %s", path, strerror(errno));
-	if (connect(probe, (struct sockaddr *)&addr, sizeof(addr)) == 0)
-		return err_set(err, -EADDRINUSE, "%s: another program listens there", path);
-	if (errno == ECONNREFUSED)
-		(void)unlink(path); /* a stale one; bind says so if it stays */
-	mask = umask(0117);         /* owner and group: whoever may enter the folder's group */
+	mask = umask(0117); /* owner and group: whoever may enter the folder's group */
 	r = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, BACKLOG) < 0 ? -errno
 	                                                                                    : 0;
 	(void)umask(mask); /* cannot fail */
