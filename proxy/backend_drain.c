@@ -73,7 +73,7 @@ backend_drains_add(struct backend_drains *d, struct control_request *req, int id
 	}
 	drain->req = req;
 	drain->id = id;
-	drain->deadline_ms = uv_now(d->timer.loop) + deadline_ms;
+	drain->deadline_ms = d->closed ? 0 : uv_now(d->timer.loop) + deadline_ms;
 	DL_APPEND(d->list, drain);
 	backend_drain(d->pool, id);
 	backend_drains_look(d);
@@ -82,6 +82,7 @@ backend_drains_add(struct backend_drains *d, struct control_request *req, int id
 void
 backend_drains_close(struct backend_drains *d)
 {
+	d->closed = true;
 	while (d->list != NULL)
 		end(d, d->list);
 	uv_close((uv_handle_t *)&d->timer, NULL);

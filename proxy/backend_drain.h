@@ -2,6 +2,8 @@
 #ifndef SIDECAR_PROXY_BACKEND_DRAIN_H
 #define SIDECAR_PROXY_BACKEND_DRAIN_H
 
+#include <stdbool.h>
+
 #include "common/control_conn.h"
 #include "proxy/codex/backend.h"
 
@@ -9,6 +11,7 @@ struct backend_drains {
 	struct backend_drain *list;
 	struct backend_pool *pool;
 	uv_timer_t timer; /* the soonest deadline */
+	bool closed;
 };
 
 void backend_drains_init(struct backend_drains *d, uv_loop_t *loop, struct backend_pool *pool);
@@ -17,7 +20,8 @@ void backend_drains_add(struct backend_drains *d, struct control_request *req, i
                         uint64_t deadline_ms);
 /* Some backend has fewer turns than before. */
 void backend_drains_look(struct backend_drains *d);
-/* Answers all that still wait, and closes the timer. */
+/* Answers all that still wait, and closes the timer; one that is added later is answered at once.
+ */
 void backend_drains_close(struct backend_drains *d);
 
 #endif
