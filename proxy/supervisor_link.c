@@ -50,9 +50,10 @@ say_ready(struct supervisor_link *l)
 
 	if (!l->greeted || !l->ready_known)
 		return;
-	control_notify(l->conn, "proxy/ready",
-	               ready ? json_pack("{s:b}", "ready", 1)
-	                     : json_pack("{s:b,s:s}", "ready", 0, "reason", l->reason));
+	control_notify(
+		l->conn, "proxy/ready",
+		ready ? json_pack("{s:b}", "ready", 1)
+		      : json_pack("{s:b,s:o}", "ready", 0, "reason", json_string_lossy(l->reason)));
 }
 
 static void
@@ -110,25 +111,32 @@ supervisor_link_failed(struct supervisor_link *l, int id, int64_t generation, co
 {
 	if (l->greeted)
 		control_notify(l->conn, "backend/failed",
-		               json_pack("{s:i,s:I,s:s,s:s}", "id", id, "generation",
-		                         (json_int_t)generation, "kind", kind, "message", message));
+		               json_pack("{s:i,s:I,s:s,s:o}", "id", id, "generation",
+		                         (json_int_t)generation, "kind", kind, "message",
+		                         json_string_lossy(message)));
 }
 
 /* --- what it says --------------------------------------------------------------------------- */
 
+static bool
+is_backend(int64_t id)
+{
+	return id >= 0 && id < BACKENDS_MAX;
+}
+
 static void
 take_backend(struct supervisor_link *l, const json_t *b, const char *state)
 {
-	int id = (int)json_get_int(b, "id", -1);
+	int64_t id = json_get_int(b, "id", -1);
 	const char *url = json_get_string(b, "url");
 	const char *reason = json_get_string(b, "reason");
 
-	if (id < 0 || id >= BACKENDS_MAX)
-		return;
-	if (strcmp(state, "up") == 0 && url != NULL)
-		l->hooks.on_backend_up(l->arg, id, url, json_get_int(b, "generation", 0));
+	if (!is_backend(id) || (strcmp(state, "up") == 0 && url == NULL))
+		log_warning("the supervisor speaks of a backend that cannot be: ignored");
+	else if (strcmp(state, "up") == 0)
+		l->hooks.on_backend_up(l->arg, (int)id, url, json_get_int(b, "generation", 0));
 	else
-		l->hooks.on_backend_down(l->arg, id, reason != NULL ? reason : "not running",
+		l->hooks.on_backend_down(l->arg, (int)id, reason != NULL ? reason : "not running",
 		                         json_get_int(b, "next_retry_ms", -1));
 }
 
@@ -141,7 +149,7 @@ on_hello_answer(void *arg, json_t *result, int code, const char *message)
 	size_t i, count = 0;
 	json_t *b;
 
-	if (l->conn == NULL)
+	if (l->closing)
 		return;
 	if (list == NULL) {
 		log_warning("the supervisor did not answer proxy/hello: %s",
@@ -156,7 +164,7 @@ on_hello_answer(void *arg, json_t *result, int code, const char *message)
 	json_array_foreach(list, i, b) {
 		const char *state = json_get_string(b, "state");
 
-		if (count < BACKENDS_MAX)
+		if (count < BACKENDS_MAX && is_backend(json_get_int(b, "id", -1)))
 			ids[count++] = (int)json_get_int(b, "id", -1);
 		take_backend(l, b, state != NULL ? state : "down");
 	}
@@ -166,21 +174,38 @@ on_hello_answer(void *arg, json_t *result, int code, const char *message)
 	say_stats(l);
 }
 
+/* Of the params of a drain; NULL: all are known. */
+static const char *
+unknown_member(json_t *params, bool backend)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(params, key, value) {
+		if (strcmp(key, "deadline_ms") != 0 && !(backend && strcmp(key, "id") == 0))
+			return key;
+	}
+	return NULL;
+}
+
 static void
 on_request(void *arg, struct control_conn *conn, struct control_request *req, const char *method,
            json_t *params)
 {
 	struct supervisor_link *l = arg;
-	json_int_t deadline = json_get_int(params, "deadline_ms", -1);
-	json_int_t id = json_get_int(params, "id", -1);
+	int64_t deadline = json_get_int(params, "deadline_ms", -1);
+	int64_t id = json_get_int(params, "id", -1);
 	bool backend = strcmp(method, "backend/drain") == 0;
+	const char *stranger = unknown_member(params, backend);
 
 	if (!backend && strcmp(method, "drain") != 0)
 		control_reply_error(req, CONTROL_METHOD_NOT_FOUND, "no such method: %s", method);
+	else if (stranger != NULL)
+		control_reply_error(req, CONTROL_INVALID_PARAMS, "%s: no such member", stranger);
 	else if (deadline < 0)
 		control_reply_error(req, CONTROL_INVALID_PARAMS,
 		                    "deadline_ms: a number of milliseconds is required");
-	else if (backend && (id < 0 || id >= BACKENDS_MAX))
+	else if (backend && !is_backend(id))
 		control_reply_error(req, CONTROL_INVALID_PARAMS, "id: a backend is required");
 	else if (backend)
 		l->hooks.on_backend_drain(l->arg, req, (int)id, (uint64_t)deadline);
