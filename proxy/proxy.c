@@ -449,13 +449,15 @@ build_http(struct proxy *p, struct err *err)
 	const struct http_limits http_limits = limits(p->settings);
 	int r;
 
-	p->api = (struct api){.loop = &p->loop,
-	                      .settings = p->settings,
-	                      .auth = p->auth,
-	                      .models = p->models,
-	                      .turns = p->turns,
-	                      .readiness = readiness,
-	                      .arg = p};
+	p->api = (struct api){
+		.loop = &p->loop,
+		.settings = p->settings,
+		.auth = p->auth,
+		.models = p->models,
+		.turns = p->turns,
+		.rate_limit = {.per_minute = (unsigned)p->settings->rate_limit_per_min},
+		.readiness = readiness,
+		.arg = p};
 	r = http_server_new(&p->http, p->lws, &p->loop, &http_limits, &api_handlers, &p->api, err);
 	return r < 0 ? r : open_listener(p, err);
 }

@@ -8,6 +8,7 @@
 #include "proxy/api/auth.h"
 #include "proxy/api/models.h"
 #include "proxy/http/http.h"
+#include "proxy/rate_limit.h"
 #include "proxy/turn.h"
 
 /* A request in work; the first member of each dialect's own struct, and the data of its exchange.
@@ -29,6 +30,7 @@ struct api {
 	struct auth *auth;
 	struct models *models;
 	struct turns *turns;
+	struct rate_limit rate_limit;
 	void (*readiness)(void *arg, struct api_readiness *out);
 	void *arg;
 };

@@ -114,6 +114,31 @@ is_json(const char *content_type)
 	       strchr("; \t", content_type[len]) != NULL; /* its end is found as well */
 }
 
+/* The limit's state goes out in OpenAI's headers, also with an answer that was let in. */
+static bool
+within_rate(struct api *api, struct http_exchange *x, struct api_error *error)
+{
+	struct rate_limit_state state;
+	bool allowed = rate_limit_take(&api->rate_limit, uv_now(api->loop), &state);
+	char text[32];
+
+	if (api->rate_limit.per_minute == 0)
+		return true;
+	(void)snprintf(text, sizeof(text), "%u", api->rate_limit.per_minute);
+	http_add_header(x, "x-ratelimit-limit-requests", text);
+	(void)snprintf(text, sizeof(text), "%u", state.remaining);
+	http_add_header(x, "x-ratelimit-remaining-requests", text);
+	(void)snprintf(text, sizeof(text), "%llums", (unsigned long long)state.reset_ms);
+	http_add_header(x, "x-ratelimit-reset-requests", text);
+	if (allowed)
+		return true;
+	api_error_set(error, 429, "rate_limit_error", "rate_limit_exceeded",
+	              "More than %u requests a minute: CODEX_PROXY_RATE_LIMIT of this server.",
+	              api->rate_limit.per_minute);
+	error->retry_after_sec = (int64_t)(state.next_token_ms + 999) / 1000;
+	return false;
+}
+
 /* Everything that can be refused is refused before the body is read. */
 static int
 on_head(void *arg, struct http_exchange *x)
@@ -146,6 +171,8 @@ on_head(void *arg, struct http_exchange *x)
 		              "The body must be application/json.");
 		return refuse(x, &error);
 	}
+	if (method == HTTP_POST && !within_rate(api, x, &error))
+		return refuse(x, &error);
 	return 0;
 }
 

@@ -92,6 +92,31 @@ only_json_is_read(void **state)
 }
 
 static void
+the_rate_limit_counts_requests_that_have_a_key_and_probes_never(void **state)
+{
+	static const char key[] = "Bearer key";
+	struct http_exchange x;
+
+	api.rate_limit.per_minute = 2;
+	assert_head(HTTP_POST, CHAT, "Bearer wrong", NULL, 401, "invalid_api_key");
+	assert_head(HTTP_GET, "/v1/models", key, NULL, 0, "");
+	assert_head(HTTP_POST, CHAT, key, NULL, 0, "");
+	request_make(&x, HTTP_POST, CHAT, "");
+	assert_int_equal(api_handlers.on_head(&api, &x), 0);
+	assert_string_equal(x.added, "x-ratelimit-limit-requests: 2\n"
+	                             "x-ratelimit-remaining-requests: 0\n"
+	                             "x-ratelimit-reset-requests: 60000ms\n");
+	exchange_fini(&x);
+	request_make(&x, HTTP_POST, CHAT, "");
+	assert_int_equal(api_handlers.on_head(&api, &x), 429);
+	assert_string_equal(answer_error(&x, "code"), "rate_limit_exceeded");
+	assert_non_null(strstr(x.added, "retry-after: 30\n"));
+	exchange_fini(&x);
+	assert_head(HTTP_GET, "/readyz", NULL, NULL, 0, "");
+	assert_head(HTTP_GET, "/v1/models", key, NULL, 0, "");
+}
+
+static void
 probes_tell_alive_from_ready(void **state)
 {
 	struct http_exchange x;
@@ -162,6 +187,7 @@ main(void)
 		with_api(unknown_paths_and_methods_are_refused),
 		with_api(a_wrong_method_is_told_the_right_one),
 		with_api(only_json_is_read),
+		with_api(the_rate_limit_counts_requests_that_have_a_key_and_probes_never),
 		with_api(probes_tell_alive_from_ready),
 		with_api(models_are_listed_and_shown),
 		with_api(errors_of_the_server_itself_have_the_same_shape),
