@@ -31,7 +31,7 @@ function get(port) {
 test('the pair starts, and status has the documented shape', async (t) => {
   const s = (await sidecar(t, { env: { CODEX_APP_SERVER_INSTANCES: '2' } })).start();
   await s.ready();
-  await s.became('app-server-1', 'ready');
+  for (const app of ['app-server-0', 'app-server-1']) await s.became(app, 'ready');
   const status = await s.status();
   assert.deepEqual(Object.keys(status).sort(), [
     'apps', 'auth', 'pid', 'proxy', 'ready', 'state', 'uptime_ms', 'version', 'warnings',
@@ -294,7 +294,7 @@ test('a missing codex is named, with exit code 78', async (t) => {
 test('SIGTERM: the proxy drains and goes, then the app-servers, then all is gone', async (t) => {
   const s = (await sidecar(t, { env: { CODEX_APP_SERVER_INSTANCES: '2' } })).start();
   await s.ready();
-  await s.became('app-server-1', 'ready');
+  for (const app of ['app-server-0', 'app-server-1']) await s.became(app, 'ready');
   const from = s.mark;
   const { code } = await s.stop();
   assert.equal(code, 0);
@@ -365,7 +365,7 @@ test('an app-server that cannot start: backoff with the reason it gave, and no f
 test('restart by hand is planned: drained, counted as no failure, ready again when it answers', async (t) => {
   const s = (await sidecar(t, { env: { CODEX_APP_SERVER_INSTANCES: '2' } })).start();
   await s.ready();
-  await s.became('app-server-1', 'ready');
+  for (const app of ['app-server-0', 'app-server-1']) await s.became(app, 'ready');
   const before = (await s.status()).apps;
   assert.equal((await s.cli('restart', 'app-server')).code, 0);
   const after = (await s.status()).apps;
