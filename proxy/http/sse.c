@@ -72,6 +72,7 @@ sse_open(struct sse *s)
 	if (s->open)
 		return;
 	s->open = true;
+	uv_timer_stop(&s->timer); /* the delay's */
 	s->last_write = uv_now(s->timer.loop);
 	http_add_header(s->x, "cache-control", "no-cache");
 	/* nginx would hold the events back otherwise. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -296,10 +297,13 @@ static inline struct client *
 client_open(void)
 {
 	struct client *c = calloc(1, sizeof(*c));
+	int one = 1;
 
 	assert_non_null(c);
 	c->fd = socket(kit.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(c->fd >= 0);
+	/* A head and its body are two sends: the second would wait for the first's delayed ACK. */
+	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	assert_return_code(connect(c->fd, (struct sockaddr *)&kit.address, kit.address_len), errno);
 	assert_int_equal(uv_poll_init(&kit.loop, &c->poll, c->fd), 0);
 	c->poll.data = c;
