@@ -44,6 +44,26 @@ static struct thread_config thread_config = {.workspace = "/tmp",
 	while (!(cond))                                                                            \
 	(void)uv_run(&loop, UV_RUN_ONCE)
 
+static inline void
+on_time(uv_timer_t *timer)
+{
+	*(bool *)timer->data = true;
+}
+
+/* For what must not happen: nothing can be waited for then. */
+static inline void
+run_for(uint64_t ms)
+{
+	bool over = false;
+	uv_timer_t timer = {.data = &over};
+
+	assert_int_equal(uv_timer_init(&loop, &timer), 0);
+	assert_int_equal(uv_timer_start(&timer, on_time, ms, 0), 0);
+	RUN_UNTIL(over);
+	uv_close((uv_handle_t *)&timer, NULL);
+	(void)uv_run(&loop, UV_RUN_NOWAIT);
+}
+
 /* --- a fake app-server ---------------------------------------------------------------------- */
 
 struct fake_server {
@@ -89,23 +109,18 @@ heard(const struct fake_server *f, const char *text)
 static inline void
 fake_start(struct fake_server *f, const char *name, const char *const *orders)
 {
-	char program[300], log[32];
-	char *argv[24] = {program,
-	                  (char[]){"--listen"},
-	                  f->url,
-	                  (char[]){"--record"},
-	                  (char[]){"-"},
-	                  (char[]){"--control"},
-	                  (char[]){"--die-with-parent"}};
+	static char listen_on[] = "--listen", record[] = "--record", stdout_[] = "-",
+		    control[] = "--control", die[] = "--die-with-parent", on[] = "--on";
+	char program[300];
+	char *argv[24] = {program, listen_on, f->url, record, stdout_, control, die};
 	int in[2], out[2], argc = 7;
 	posix_spawn_file_actions_t files;
 
 	memset(f, 0, sizeof(*f));
 	(void)snprintf(program, sizeof(program), "%s/fake-app-server", build_dir);
 	(void)snprintf(f->url, sizeof(f->url), "unix://%s/%s", dir, name);
-	(void)snprintf(log, sizeof(log), "listening on");
 	while (orders != NULL && *orders != NULL) {
-		argv[argc++] = (char[]){"--on"};
+		argv[argc++] = on;
 		argv[argc++] = strdup(*orders++);
 	}
 	argv[argc] = NULL;
@@ -128,7 +143,7 @@ fake_start(struct fake_server *f, const char *name, const char *const *orders)
 	assert_int_equal(uv_poll_init(&loop, &f->poll, f->told), 0);
 	f->poll.data = f;
 	assert_int_equal(uv_poll_start(&f->poll, UV_READABLE, on_told), 0);
-	RUN_UNTIL(heard(f, log) == 1);
+	RUN_UNTIL(heard(f, "listening on") == 1);
 }
 
 /* "drop", "mute METHOD", ...: done when it returns. */
@@ -181,6 +196,7 @@ struct caller {
 	struct failure failure;
 	struct usage usage;
 	unsigned usages;
+	char model[64]; /* that really answers */
 	/* called first with each event */
 	void (*on_event)(struct caller *c, const struct event *event);
 };
@@ -257,7 +273,9 @@ hear_event(void *arg, const struct event *e)
 		break;
 	case EVENT_ADMITTED:
 	case EVENT_RESTARTED:
+		break;
 	case EVENT_MODEL:
+		(void)snprintf(c->model, sizeof(c->model), "%s", e->model);
 		break;
 	}
 }
