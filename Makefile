@@ -134,7 +134,7 @@ deps-lint:
 .PHONY: run
 run:
 	@scripts/install-deps build run
-	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(MAKE) -s --no-print-directory -j$(JOBS) all
 	@scripts/run $O
 
 .PHONY: build-tests
