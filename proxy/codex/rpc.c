@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
@@ -13,6 +14,9 @@
 #include <utlist.h>
 
 #include "common/log.h"
+#include "proxy/codex/lws_orphans.h"
+#include "proxy/codex/rpc_queue.h"
+#include "proxy/codex/rpc_url.h"
 
 /* Connect and upgrade take 1 ms; a server that starts under load was seen to take 0.3 s. */
 #define OPEN_TIMEOUT_MS  5000
@@ -25,19 +29,12 @@
 /* So much unsent means that the app-server does not read any more. */
 #define QUEUE_MAX_BYTES  ((size_t)512 << 20)
 
-struct message {
-	struct message *next;
-	size_t len;
-	size_t sent;
-	unsigned char room[]; /* LWS_PRE bytes for the frame header, then the text */
-};
-
 struct call {
 	uint64_t id;
 	uint64_t deadline_ms;
 	rpc_answer_fn answer;
 	void *arg;
-	struct message *held;     /* not sent yet: RPC_IN_FLIGHT_MAX others are under way */
+	struct rpc_message *held; /* not sent yet: RPC_IN_FLIGHT_MAX others are under way */
 	struct call *prev, *next; /* among the held ones */
 	UT_hash_handle hh;
 };
@@ -46,7 +43,7 @@ enum state {
 	STATE_OPENING,
 	STATE_OPEN,
 	STATE_FLUSHING, /* closing; the queue goes out first */
-	STATE_ENDED,    /* the socket is not ours any more; the timer makes the last calls */
+	STATE_ENDED,    /* nothing is sent or heard any more; the timer makes the last calls */
 };
 
 struct rpc {
@@ -61,8 +58,7 @@ struct rpc {
 	struct call *calls; /* by id: every call without an answer */
 	struct call *held;  /* those of them that are not sent yet, in order */
 	unsigned in_flight;
-	struct message *queue, *queue_last;
-	size_t queue_bytes;
+	struct rpc_queue queue;
 	char *rx; /* a message that did not arrive in one piece */
 	size_t rx_len, rx_cap;
 	char reason[160];
@@ -106,58 +102,28 @@ end(struct rpc *rpc, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(rpc->reason, sizeof(rpc->reason), fmt, ap);
 	va_end(ap);
-	if (rpc->wsi != NULL)
-		lws_set_opaque_user_data(rpc->wsi, NULL); /* its later callbacks find nobody */
-	rpc->wsi = NULL;
 	rpc->state = STATE_ENDED;
 	rpc->state_deadline_ms = 0;
 	arm(rpc);
 }
 
-/* For an end that lws does not know of yet. */
 static void
-kill_connection(struct rpc *rpc, const char *reason)
+enqueue(struct rpc *rpc, struct rpc_message *m)
 {
-	struct lws *wsi = rpc->wsi;
-
-	end(rpc, "%s", reason);
-	if (wsi != NULL)
-		lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
-}
-
-static void
-queue_push(struct rpc *rpc, struct message *m)
-{
-	m->next = NULL;
-	if (rpc->queue == NULL)
-		rpc->queue = m;
-	else
-		rpc->queue_last->next = m;
-	rpc->queue_last = m;
-	rpc->queue_bytes += m->len;
+	rpc_queue_push(&rpc->queue, m);
 	if (rpc->wsi != NULL)
 		(void)lws_callback_on_writable(rpc->wsi); /* fails only on a dead wsi */
 }
 
+/* Sends calls that were held back, until so many are under way. */
 static void
-queue_pop(struct rpc *rpc)
+send_held(struct rpc *rpc, unsigned max_in_flight)
 {
-	struct message *m = rpc->queue;
-
-	rpc->queue = m->next;
-	rpc->queue_bytes -= m->len;
-	free(m);
-}
-
-/* Sends calls that were held back, as far as there is room. */
-static void
-send_held(struct rpc *rpc)
-{
-	while (rpc->held != NULL && rpc->in_flight < RPC_IN_FLIGHT_MAX) {
+	while (rpc->held != NULL && rpc->in_flight < max_in_flight) {
 		struct call *call = rpc->held;
 
 		DL_DELETE(rpc->held, call);
-		queue_push(rpc, call->held);
+		enqueue(rpc, call->held);
 		call->held = NULL;
 		rpc->in_flight++;
 	}
@@ -174,7 +140,7 @@ settle(struct rpc *rpc, struct call *call, json_t *result, const struct rpc_erro
 	} else {
 		rpc->in_flight--;
 	}
-	send_held(rpc);
+	send_held(rpc, RPC_IN_FLIGHT_MAX);
 	if (call->answer != NULL)
 		call->answer(call->arg, result, error);
 	free(call);
@@ -191,12 +157,19 @@ static void
 finish(struct rpc *rpc)
 {
 	struct rpc_error lost = {.code = RPC_LOST, .message = rpc->reason};
+	struct lws *wsi = rpc->wsi;
 
+	rpc->wsi = NULL;
+	if (wsi != NULL) {
+		lws_set_opaque_user_data(wsi, NULL); /* its later callbacks find nobody */
+		/* Here, outside of any callback of lws, it may be done at once. Its way of doing it
+		 * later waits for the next thing that happens in lws, which may be never. */
+		lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
+	}
 	while (rpc->calls != NULL)
 		settle(rpc, rpc->calls, NULL, &lost);
 	rpc->handlers->on_closed(rpc->arg, rpc, rpc->reason);
-	while (rpc->queue != NULL)
-		queue_pop(rpc);
+	rpc_queue_clear(&rpc->queue);
 	free(rpc->rx);
 	uv_close((uv_handle_t *)&rpc->timer, on_timer_closed);
 }
@@ -224,13 +197,13 @@ on_timer(uv_timer_t *timer)
 
 	switch (rpc->state) {
 	case STATE_OPENING:
-		kill_connection(rpc, "no answer to the WebSocket handshake");
+		end(rpc, "no answer to the WebSocket handshake");
 		break;
 	case STATE_OPEN:
 		expire_calls(rpc);
 		break;
 	case STATE_FLUSHING:
-		kill_connection(rpc, "closed by us");
+		end(rpc, "closed by us");
 		break;
 	case STATE_ENDED:
 		finish(rpc);
@@ -273,7 +246,7 @@ handle_message(struct rpc *rpc, const char *bytes, size_t len)
 	const char *method;
 	json_t *id;
 
-	if (h->on_frame(rpc->arg, rpc, bytes, len))
+	if (h->on_frame(rpc->arg, rpc, bytes, len) || rpc->state != STATE_OPEN)
 		return;
 	root = json_loadb(bytes, len, JSON_ALLOW_NUL, NULL);
 	if (!json_is_object(root)) {
@@ -309,7 +282,8 @@ assemble(struct rpc *rpc, const char *bytes, size_t len)
 		rpc->rx = grown;
 		rpc->rx_cap = cap;
 	}
-	memcpy(rpc->rx + rpc->rx_len, bytes, len);
+	if (len > 0) /* an empty last frame has no bytes to point to */
+		memcpy(rpc->rx + rpc->rx_len, bytes, len);
 	rpc->rx_len += len;
 	return 0;
 }
@@ -328,8 +302,8 @@ on_receive(struct rpc *rpc, struct lws *wsi, const char *bytes, size_t len)
 		                 sizeof(one));
 	}
 	if (rpc->state != STATE_OPEN)
-		return 0;
-	if (last && rpc->rx_len == 0) {
+		return rpc->state == STATE_ENDED ? -1 : 0;
+	if (last && rpc->rx_len == 0 && len > 0) {
 		handle_message(rpc, bytes, len);
 		return 0;
 	}
@@ -337,7 +311,8 @@ on_receive(struct rpc *rpc, struct lws *wsi, const char *bytes, size_t len)
 		return -1;
 	if (!last)
 		return 0;
-	handle_message(rpc, rpc->rx, rpc->rx_len);
+	if (rpc->rx_len > 0)
+		handle_message(rpc, rpc->rx, rpc->rx_len);
 	rpc->rx_len = 0;
 	if (rpc->rx_cap > RX_PIECE_BYTES * 4) { /* large ones are rare: give the memory back */
 		free(rpc->rx);
@@ -350,8 +325,10 @@ on_receive(struct rpc *rpc, struct lws *wsi, const char *bytes, size_t len)
 static int
 on_writeable(struct rpc *rpc, struct lws *wsi)
 {
-	while (rpc->queue != NULL) {
-		struct message *m = rpc->queue;
+	if (rpc->state == STATE_ENDED)
+		return -1;
+	while (rpc->queue.first != NULL) {
+		struct rpc_message *m = rpc->queue.first;
 		size_t left = m->len - m->sent;
 		size_t n = left < FRAGMENT_BYTES ? left : FRAGMENT_BYTES;
 		int flags = lws_write_ws_flags(LWS_WRITE_TEXT, m->sent == 0, n == left);
@@ -364,8 +341,8 @@ on_writeable(struct rpc *rpc, struct lws *wsi)
 		}
 		m->sent += n;
 		if (m->sent == m->len)
-			queue_pop(rpc);
-		if (rpc->queue != NULL && lws_send_pipe_choked(wsi)) {
+			rpc_queue_pop(&rpc->queue);
+		if (rpc->queue.first != NULL && lws_send_pipe_choked(wsi)) {
 			(void)lws_callback_on_writable(wsi); /* fails only on a dead wsi */
 			return 0;
 		}
@@ -373,8 +350,25 @@ on_writeable(struct rpc *rpc, struct lws *wsi)
 	if (rpc->state != STATE_FLUSHING)
 		return 0;
 	end(rpc, "closed by us");
+	/* For when it is closed: after a -1 from here lws would not say goodbye. */
 	lws_close_reason(wsi, LWS_CLOSE_STATUS_GOINGAWAY, NULL, 0);
-	return -1;
+	return 0;
+}
+
+/* The last that lws says of a connection; any of several callbacks may be it. */
+static void
+on_gone(struct rpc *rpc, struct lws *wsi, const char *why, size_t len)
+{
+	lws_set_opaque_user_data(wsi, NULL);
+	if (rpc == NULL)
+		return;
+	if (why != NULL)
+		end(rpc, "%.*s", (int)len, why);
+	else if (rpc->state != STATE_OPENING)
+		end(rpc, "the connection was closed");
+	else
+		end(rpc, rpc->wsi == NULL ? "cannot connect" : "the handshake was not answered");
+	rpc->wsi = NULL;
 }
 
 static int
@@ -384,28 +378,22 @@ on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in
 
 	switch ((int)reason) {
 	case LWS_CALLBACK_CLIENT_RECEIVE:
-		return rpc != NULL ? on_receive(rpc, wsi, in, len) : -1;
+		return rpc != NULL ? on_receive(rpc, wsi, in, len) : 0;
 	case LWS_CALLBACK_CLIENT_WRITEABLE:
-		return rpc != NULL ? on_writeable(rpc, wsi) : -1;
+		return rpc != NULL ? on_writeable(rpc, wsi) : 0;
 	case LWS_CALLBACK_CLIENT_ESTABLISHED:
-		if (rpc == NULL)
+		if (rpc == NULL || rpc->state != STATE_OPENING)
 			return -1;
-		if (rpc->state == STATE_OPENING) {
-			rpc->state = STATE_OPEN;
-			arm(rpc);
-			rpc->handlers->on_open(rpc->arg, rpc);
-		}
+		rpc->state = STATE_OPEN;
+		arm(rpc);
+		rpc->handlers->on_open(rpc->arg, rpc);
 		return 0;
 	case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-		if (rpc != NULL)
-			end(rpc, "%.*s", in != NULL ? (int)len : 14,
-			    in != NULL ? (const char *)in : "cannot connect");
+		on_gone(rpc, wsi, in, len);
 		return 0;
 	case LWS_CALLBACK_CLIENT_CLOSED:
 	case LWS_CALLBACK_WSI_DESTROY: /* the only word on a handshake that is never answered */
-		if (rpc != NULL)
-			end(rpc, rpc->state == STATE_OPENING ? "the handshake was not answered"
-			                                     : "the connection was closed");
+		on_gone(rpc, wsi, NULL, 0);
 		return 0;
 	}
 	return lws_callback_http_dummy(wsi, reason, user, in, len);
@@ -435,41 +423,6 @@ rpc_vhost_new(struct lws_context *ctx, struct err *err)
 	return vhost;
 }
 
-/* Parses url into ci; text is a copy of url that lives until the connect has begun. */
-static int
-parse_url(struct lws_client_connect_info *ci, char *text, char *host, size_t host_size, bool *tcp,
-          struct err *err)
-{
-	const char *scheme, *address, *path;
-	int port;
-
-	if (strncmp(text, "unix://", 7) == 0 && text[7] == '/') {
-		text[6] = '+'; /* as lws wants it: +/path */
-		ci->address = text + 6;
-		ci->path = "/";
-		ci->host = "localhost";
-		return 0;
-	}
-	if (strncmp(text, "ws://", 5) != 0)
-		return err_set(err, -EINVAL, "%s: not unix:///PATH or ws://HOST:PORT", text);
-	if (lws_parse_uri(text, &scheme, &address, &port, &path) != 0 || *address == '\0')
-		return err_set(err, -EINVAL, "not a WebSocket address");
-	(void)snprintf(host, host_size, "%s:%d", address, port);
-	ci->address = address;
-	ci->port = port;
-	ci->host = host;
-	/* lws dropped the slash in front of the path; the byte is still there to be used again. */
-	ci->path = "/";
-	if (*path != '\0' && *path != '/') {
-		char *slash = text + (path - text) - 1;
-
-		*slash = '/';
-		ci->path = slash;
-	}
-	*tcp = true;
-	return 0;
-}
-
 int
 rpc_open(struct rpc **out, struct lws_vhost *vhost, uv_loop_t *loop, const char *url,
          const struct rpc_handlers *handlers, void *arg, struct err *err)
@@ -478,23 +431,20 @@ rpc_open(struct rpc **out, struct lws_vhost *vhost, uv_loop_t *loop, const char 
 	static const lws_retry_bo_t policy = {.secs_since_valid_ping = 20,
 	                                      .secs_since_valid_hangup = 30};
 	struct lws_client_connect_info ci;
-	AUTO_FREE char *text = strdup(url);
+	struct rpc_url where;
 	struct rpc *rpc;
 	struct lws *wsi;
-	char host[300];
 	int r;
 
+	r = rpc_url_parse(&where, url, err);
+	if (r < 0)
+		return r;
 	rpc = calloc(1, sizeof(*rpc));
-	if (text == NULL || rpc == NULL) {
-		free(rpc);
+	if (rpc == NULL) {
+		rpc_url_free(&where);
 		return err_set(err, -ENOMEM, "no memory");
 	}
-	memset(&ci, 0, sizeof(ci));
-	r = parse_url(&ci, text, host, sizeof(host), &rpc->tcp, err);
-	if (r < 0) {
-		free(rpc);
-		return r;
-	}
+	rpc->tcp = where.tcp;
 	rpc->state = STATE_OPENING;
 	rpc->loop = loop;
 	rpc->handlers = handlers;
@@ -504,6 +454,11 @@ rpc_open(struct rpc **out, struct lws_vhost *vhost, uv_loop_t *loop, const char 
 	rpc->state_deadline_ms = uv_now(loop) + OPEN_TIMEOUT_MS;
 	arm(rpc);
 	*out = rpc;
+	memset(&ci, 0, sizeof(ci));
+	ci.address = where.address;
+	ci.port = where.port;
+	ci.host = where.host;
+	ci.path = where.path;
 	ci.context = lws_get_vhost_user(vhost);
 	ci.vhost = vhost;
 	ci.local_protocol_name = "codex-rpc";
@@ -513,8 +468,11 @@ rpc_open(struct rpc **out, struct lws_vhost *vhost, uv_loop_t *loop, const char 
 	wsi = lws_client_connect_via_info(&ci);
 	if (wsi == NULL)
 		end(rpc, "cannot connect");
-	else if (rpc->state != STATE_ENDED)
+	if (rpc->state != STATE_ENDED)
 		rpc->wsi = wsi;
+	else
+		lws_orphans_close(loop);
+	rpc_url_free(&where); /* lws has copied what it needs */
 	return 0;
 }
 
@@ -523,9 +481,10 @@ rpc_close(struct rpc *rpc)
 {
 	switch (rpc->state) {
 	case STATE_OPENING:
-		kill_connection(rpc, "closed by us");
+		end(rpc, "closed by us");
 		break;
 	case STATE_OPEN:
+		send_held(rpc, UINT_MAX); /* interrupts may be among them */
 		rpc->state = STATE_FLUSHING;
 		rpc->state_deadline_ms = uv_now(rpc->loop) + FLUSH_TIMEOUT_MS;
 		arm(rpc);
@@ -537,46 +496,24 @@ rpc_close(struct rpc *rpc)
 	}
 }
 
-/* Queues the text that the pieces make up. */
-static struct message *
-message_new(const char *const *pieces, const size_t *lens, size_t count)
-{
-	struct message *m;
-	size_t len = 0, at = LWS_PRE;
-
-	for (size_t i = 0; i < count; i++)
-		len += lens[i];
-	m = malloc(sizeof(*m) + LWS_PRE + len);
-	if (m == NULL)
-		return NULL;
-	m->next = NULL;
-	m->len = len;
-	m->sent = 0;
-	for (size_t i = 0; i < count; i++) {
-		memcpy(m->room + at, pieces[i], lens[i]);
-		at += lens[i];
-	}
-	return m;
-}
-
 uint64_t
 rpc_call(struct rpc *rpc, const char *method, const char *params, size_t len, uint64_t timeout_ms,
          rpc_answer_fn answer, void *arg)
 {
-	struct message *m;
+	struct rpc_message *m;
 	struct call *call;
 	char head[160];
 	int n;
 
 	if (rpc->state != STATE_OPEN || len > RPC_MESSAGE_MAX - sizeof(head) ||
-	    rpc->queue_bytes + len > QUEUE_MAX_BYTES)
+	    rpc->queue.bytes + len > QUEUE_MAX_BYTES)
 		return 0;
 	n = snprintf(head, sizeof(head),
 	             "{\"id\":%llu,\"method\":\"%s\",\"params\":", (unsigned long long)++last_id,
 	             method);
 	assert(n > 0 && (size_t)n < sizeof(head)); /* methods are our own constants */
-	m = message_new((const char *const[]){head, params, "}"},
-	                (const size_t[]){(size_t)n, len, 1}, 3);
+	m = rpc_message_new((const char *const[]){head, params, "}"},
+	                    (const size_t[]){(size_t)n, len, 1}, 3);
 	call = calloc(1, sizeof(*call));
 	if (m == NULL || call == NULL) {
 		free(m);
@@ -590,7 +527,7 @@ rpc_call(struct rpc *rpc, const char *method, const char *params, size_t len, ui
 	call->held = m;
 	HASH_ADD(hh, rpc->calls, id, sizeof(call->id), call);
 	DL_APPEND(rpc->held, call);
-	send_held(rpc);
+	send_held(rpc, RPC_IN_FLIGHT_MAX);
 	if (uv_timer_get_due_in(&rpc->timer) > timeout_ms ||
 	    !uv_is_active((uv_handle_t *)&rpc->timer))
 		arm(rpc);
@@ -611,16 +548,16 @@ rpc_abandon(struct rpc *rpc, uint64_t id)
 static void
 send_text(struct rpc *rpc, const char *const *pieces, const size_t *lens, size_t count)
 {
-	struct message *m;
+	struct rpc_message *m;
 
-	if (rpc->state != STATE_OPEN || rpc->queue_bytes > QUEUE_MAX_BYTES)
+	if (rpc->state != STATE_OPEN || rpc->queue.bytes > QUEUE_MAX_BYTES)
 		return;
-	m = message_new(pieces, lens, count);
+	m = rpc_message_new(pieces, lens, count);
 	if (m == NULL) {
 		log_warning("no memory for a message to the app-server: dropped");
 		return;
 	}
-	queue_push(rpc, m);
+	enqueue(rpc, m);
 }
 
 void
