@@ -32,6 +32,25 @@ json_parse(const char *text, size_t len, struct err *err)
 	return NULL;
 }
 
+size_t
+json_count_values(const char *text, size_t len)
+{
+	size_t count = 1;
+	bool in_string = false;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = text[i];
+
+		if (in_string && c == '\\')
+			i++; /* whatever it is, it does not end the string */
+		else if (c == '"')
+			in_string = !in_string;
+		else if (!in_string)
+			count += c == ',' || c == '[' || c == '{';
+	}
+	return count;
+}
+
 const char *
 json_get_string(const json_t *object, const char *key)
 {

@@ -10,6 +10,9 @@
  * more. */
 #define SCHEMA_LEVELS_MAX 100
 
+/* A history of 12,000 messages has 100,000 values. This many take 40 MB at most. */
+#define VALUES_MAX 500000
+
 struct request_reader {
 	struct chat_request *out;
 	const json_t *root;
@@ -489,6 +492,10 @@ chat_request_parse(struct chat_request *out, const char *body, size_t len,
 	struct err err;
 
 	*out = (struct chat_request){0};
+	if (json_count_values(body, len) > VALUES_MAX)
+		return api_error_invalid(error, "invalid_json", NULL,
+		                         "The request body holds more than %d JSON values.",
+		                         VALUES_MAX);
 	root = json_parse(body, len, &err);
 	if (root == NULL)
 		return api_error_invalid(error, "invalid_json", NULL,

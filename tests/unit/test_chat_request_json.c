@@ -269,6 +269,25 @@ depth_bombs_are_refused(void **state)
 	json_buf_free(&b);
 }
 
+/* 10 MB of these would take 800 MB of memory. */
+static void
+value_bombs_are_refused(void **state)
+{
+	static const char *const values[] = {"{},", "[],", "1,", "\"\",", "{\"a\":1},"};
+	struct json_buf b = {.data = NULL};
+	struct api_error error;
+
+	for (size_t i = 0; i < NELEM(values); i++) {
+		b.len = 0;
+		append_times(&b, "{\"metadata\":[", 1);
+		append_times(&b, values[i], 600000);
+		append_times(&b, "1],\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}", 1);
+		refuse_bytes(&error, b.data, b.len);
+		assert_non_null(strstr(error.message, "500000"));
+	}
+	json_buf_free(&b);
+}
+
 static void
 a_history_of_8_megabytes_is_read_fast(void **state)
 {
@@ -326,6 +345,7 @@ main(void)
 		cmocka_unit_test(every_cut_of_a_request_is_refused),
 		cmocka_unit_test(schemas_that_codex_could_not_read_are_refused),
 		cmocka_unit_test(depth_bombs_are_refused),
+		cmocka_unit_test(value_bombs_are_refused),
 		cmocka_unit_test(a_history_of_8_megabytes_is_read_fast),
 		cmocka_unit_test(one_text_of_8_megabytes_arrives_whole),
 	};

@@ -35,6 +35,23 @@ levels_are_counted_through_arrays_and_objects(void **state)
 }
 
 static void
+assert_values(const char *text, size_t expected)
+{
+	assert_int_equal(json_count_values(text, strlen(text)), expected);
+}
+
+static void
+values_are_counted_outside_of_strings(void **state)
+{
+	assert_values("", 1);
+	assert_values("1", 1);
+	assert_values("\"a,b,[{\\\",,\\\\\"", 1);
+	assert_values("[1,2,3]", 4);
+	assert_values("{\"a,\":[{},\"x,\"]}", 5);
+	assert_values("\"never ends, \\", 1);
+}
+
+static void
 assert_lossy(const char *bytes, const char *expected)
 {
 	json_auto_t *v = json_string_lossy(bytes);
@@ -108,6 +125,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_string_with_nul_is_no_c_string),
 		cmocka_unit_test(levels_are_counted_through_arrays_and_objects),
+		cmocka_unit_test(values_are_counted_outside_of_strings),
 		cmocka_unit_test(a_character_torn_at_the_end_is_dropped),
 		cmocka_unit_test(bytes_that_are_no_character_are_replaced),
 		cmocka_unit_test(a_character_is_what_jansson_takes_for_one),
