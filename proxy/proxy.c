@@ -558,6 +558,7 @@ exit_code_of(int code)
 	case -EINVAL:
 	case -ENOENT:
 	case -ENAMETOOLONG:
+	case -EEXIST:
 		return EXIT_CONFIGURATION;
 	default:
 		return EXIT_GAVE_UP;

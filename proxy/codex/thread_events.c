@@ -181,6 +181,7 @@ finish_with_tool_calls(struct thread *t)
 	size_t i;
 
 	t->tool_calls = NULL;
+	t->completed = false; /* half of the calls would be no answer */
 	json_array_foreach(calls, i, call) {
 		json_t *arguments = json_object_get(call, "arguments");
 		const char *call_id = json_get_string(call, "call_id");
@@ -218,12 +219,12 @@ on_raw_response(struct thread *t, json_t *params)
 		return;
 	}
 	thread_end_text(t);
+	t->completed = true; /* whatever happens in an event: the answer is whole */
 	if (usage != NULL) {
 		read_usage(&t->usage, usage);
 		t->usage_known = true;
 		emit_usage(t);
 	}
-	t->completed = true;
 	if (has_tool_calls(t))
 		finish_with_tool_calls(t);
 	else
@@ -260,6 +261,8 @@ on_upstream_retry(struct thread *t, const char *why)
 {
 	log_info("thread %s: codex asks the provider again: %s", t->link.id,
 	         why != NULL ? why : "");
+	t->completed = false;
+	thread_stop_timer(t);
 	thread_restart_text(t);
 	json_decref(t->tool_calls);
 	t->tool_calls = NULL;

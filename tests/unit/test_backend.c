@@ -302,6 +302,105 @@ backends_that_are_not_named_are_forgotten(void **state)
 	assert_string_equal(backend_pool_reason(pool), "no app-server is known yet");
 }
 
+/* --- told in the middle of it --------------------------------------------------------------- */
+
+static enum event_kind strike_at;
+static bool closed;
+
+static void
+down_on_event(struct caller *c, const struct event *e)
+{
+	if (e->kind == strike_at)
+		backend_down(pool, 0, "down in the middle", -1);
+}
+
+static void
+close_on_event(struct caller *c, const struct event *e)
+{
+	if (e->kind == strike_at && pool != NULL) {
+		struct backend_pool *p = pool;
+
+		pool = NULL;
+		backend_pool_close(p, on_pool_closed, &closed);
+	}
+}
+
+static const enum event_kind every_kind[] = {EVENT_STARTED, EVENT_REASONING, EVENT_TEXT,
+                                             EVENT_USAGE,   EVENT_TOOL_CALL, EVENT_FINISHED};
+static const char everything[] = "!reason a\n!say 2 0 b\n!tool c {}\n!tool d {}";
+
+static void
+an_event_may_take_its_own_backend_down(void **state)
+{
+	fake_start(&fake, "fake.sock", NULL);
+	for (size_t i = 0; i < NELEM(every_kind); i++) {
+		memset(&callers[0], 0, sizeof(callers[0]));
+		strike_at = every_kind[i];
+		callers[0].on_event = down_on_event;
+		connect_backend(0, &fake, 1);
+		begin(&callers[0], backend_find(pool, 0), everything);
+		RUN_UNTIL(callers[0].ends == 1);
+		assert_int_equal(backend_pool_threads(pool), 0);
+		/* with the usage the answer is whole, and it cannot be lost any more */
+		if (strike_at == EVENT_USAGE || strike_at == EVENT_FINISHED)
+			assert_int_equal(callers[0].finish, FINISH_TOOL_CALLS);
+		else
+			assert_lost(&callers[0]);
+		assert_string_equal(backend_pool_reason(pool), "app-server 0: down in the middle");
+	}
+	/* also the word of the loss itself, whoever began it */
+	strike_at = EVENT_FAILED;
+	connect_backend(0, &fake, 1);
+	for (size_t i = 0; i < 2; i++) {
+		memset(&callers[i], 0, sizeof(callers[i]));
+		callers[i].on_event = down_on_event;
+		begin_endless(&callers[i], 0);
+	}
+	fake_order(&fake, "drop");
+	RUN_UNTIL(callers[0].ends == 1 && callers[1].ends == 1);
+	assert_string_equal(backend_pool_reason(pool), "app-server 0: down in the middle");
+}
+
+static void
+an_event_may_close_the_pool(void **state)
+{
+	fake_start(&fake, "fake.sock", NULL);
+	for (size_t i = 0; i < NELEM(every_kind); i++) {
+		memset(&callers[0], 0, sizeof(callers[0]));
+		strike_at = every_kind[i];
+		closed = false;
+		callers[0].on_event = close_on_event;
+		connect_backend(0, &fake, 1);
+		begin(&callers[0], backend_find(pool, 0), everything);
+		RUN_UNTIL(closed);
+		assert_int_equal(callers[0].ends, 1);
+		pool = new_pool(1000, 1000);
+	}
+}
+
+static void
+begin_again(struct caller *c, const struct event *e)
+{
+	struct backend *b = backend_pick(pool);
+
+	if (e->kind == EVENT_FAILED && b != NULL)
+		begin(&callers[3], b, "!say 1 0 again");
+}
+
+static void
+a_lost_turn_may_begin_again_elsewhere_in_the_same_moment(void **state)
+{
+	connected();
+	begin_endless(&callers[0], 0);
+	callers[0].on_event = begin_again;
+	fake_start(&other, "other.sock", NULL);
+	connect_backend(1, &other, 1);
+	backend_down(pool, 0, "gone", -1);
+	assert_lost(&callers[0]);
+	RUN_UNTIL(callers[3].ends == 1);
+	assert_string_equal(callers[3].text, "again");
+}
+
 /* --- the end -------------------------------------------------------------------------------- */
 
 static void
@@ -353,9 +452,9 @@ closing_is_possible_at_any_time(void **state)
 static void
 while_it_closes_the_supervisor_is_not_heard(void **state)
 {
-	bool closed = false;
 	unsigned before;
 
+	closed = false;
 	connected();
 	before = changes;
 	backend_pool_close(pool, on_pool_closed, &closed);
@@ -430,6 +529,9 @@ main(int argc, char **argv)
 		with_fakes(a_draining_backend_gets_no_turn_and_keeps_those_it_has),
 		with_fakes(the_least_busy_backend_is_picked),
 		with_fakes(backends_that_are_not_named_are_forgotten),
+		with_fakes(an_event_may_take_its_own_backend_down),
+		with_fakes(an_event_may_close_the_pool),
+		with_fakes(a_lost_turn_may_begin_again_elsewhere_in_the_same_moment),
 		with_fakes(closing_stops_what_runs_in_the_app_server),
 		with_fakes(closing_ends_turns_in_every_phase),
 		with_fakes(closing_is_possible_at_any_time),
