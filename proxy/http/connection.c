@@ -363,6 +363,8 @@ on_timer(struct http_exchange *x)
 		return -1; /* lingered long enough */
 	if (!guard_stall_check(x))
 		connection_lose(x);
+	else if (!x->body_complete && !x->stall_armed)
+		linger(x); /* it had taken the timer of the body */
 	return 0;
 }
 
@@ -395,7 +397,7 @@ connection_on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	case LWS_CALLBACK_TIMER:
 		return on_timer(lws_get_opaque_user_data(wsi));
 	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-		*(char *)in = '\0'; /* see guards.h: not asked for any more */
+		*(char *)in = '\0'; /* "Upgrade" is not asked for any more */
 		return 0;
 	case LWS_CALLBACK_RAW_ADOPT:
 		return -1; /* CONNECT */

@@ -1,6 +1,6 @@
 /* guards: the traps of libwebsockets 4.1 as an HTTP server, and what keeps them shut.
  *
- * Each was found by experiment; tests/unit/test_http.c has a case for each. */
+ * Each was found by experiment; tests/unit/test_http_*.c have a case for each. */
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <string.h>

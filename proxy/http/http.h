@@ -45,14 +45,15 @@ struct http_handlers {
 	/* Head and body are complete. Owes exactly one answer, now or later, unless on_done comes
 	 * first. */
 	void (*on_request)(void *arg, struct http_exchange *x);
-	/* The last call for an exchange that on_request has seen: answered in full, or the client
-	 * has gone (complete false). The exchange is freed after it. */
+	/* The last call for an exchange that on_head has seen: answered in full, or the client has
+	 * gone (complete false), which may be before on_request. Nothing that is written in it is
+	 * sent; the exchange is gone after it. Never made from inside a call of the handler. */
 	void (*on_done)(void *arg, struct http_exchange *x, bool complete);
-	/* Writes the body of an error that the server itself answers (400, 408, 411, 413, 503) into
-	 * body, at most size bytes; returns its length. */
+	/* Writes the body of an error that the server itself answers (400, 408, 411, 413, 501, 503)
+	 * into body, at most size bytes; returns its length. */
 	size_t (*format_error)(void *arg, int status, const char *message, char *body, size_t size);
-	/* May the body be read? Called when the head has arrived. 0: yes; else an HTTP status to
-	 * refuse with at once (401, 404, 405, 415...), the answer being written by `refuse`. */
+	/* May the body be read? Called when the head has arrived. 0: yes; anything else: no, and it
+	 * has been answered here, with http_reply (401, 404, 405, 415...). */
 	int (*on_head)(void *arg, struct http_exchange *x);
 };
 

@@ -21,6 +21,7 @@ struct http_server {
 	struct http_listener *listeners;
 	uv_timer_t retry; /* accepting again after files ran out */
 	unsigned connections;
+	uint64_t reported_full; /* loop time, ms */
 	unsigned exchanges;
 	bool draining; /* every answer asks for the connection to be closed */
 	bool closed;   /* the handlers are not called any more */

@@ -18,6 +18,9 @@
 /* After running out of files: another one may have been closed meanwhile. */
 #define RETRY_MS 200
 
+/* The full house is reported so often. */
+#define REPORT_MS 60000
+
 /* libwebsockets sends at most so much at a time. */
 #define SEND_MAX 65536
 
@@ -72,6 +75,17 @@ pause_accepting(struct http_server *s, int error)
 }
 
 static void
+report_full(struct http_server *s)
+{
+	uint64_t now = uv_now(s->loop);
+
+	if (s->reported_full != 0 && now - s->reported_full < REPORT_MS)
+		return;
+	s->reported_full = now;
+	log_warning("%u connections: the next wait until one ends", s->connections);
+}
+
+static void
 on_connectable(uv_poll_t *poll, int status, int events)
 {
 	struct http_listener *l = poll->data;
@@ -82,7 +96,7 @@ on_connectable(uv_poll_t *poll, int status, int events)
 		int fd;
 
 		if (is_full(s)) {
-			log_warning("%u connections: the next wait until one ends", s->connections);
+			report_full(s);
 			stop_accepting(s);
 			return;
 		}

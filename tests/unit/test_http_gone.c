@@ -261,7 +261,7 @@ a_body_behind_another_request_in_one_read_is_never_mixed_up(void **state)
 		"PUT /echo HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
 		"DELETE /echo HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
 		"GET /echo HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
-		"POST /hold HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello" GET_HELD,
+		("POST /hold HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello" GET_HELD),
 		"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n0\r\n\r\n",
 	};
 

@@ -119,7 +119,7 @@ an_abort_from_a_timer_cuts_the_connection(void **state)
 		(void)uv_timer_start(&timer, on_abort_timer, i & 2 ? 20 : 0, 0);
 		UNTIL(kit.cut == i + 1);
 		UNTIL(c->eof);
-		assert_false(client_has(c, "0\r\n\r\n"));
+		assert_false(client_has(c, "\r\n0\r\n\r\n"));
 		client_close(c);
 	}
 	uv_close((uv_handle_t *)&timer, NULL);
