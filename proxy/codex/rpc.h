@@ -29,7 +29,8 @@ struct rpc_error {
 #define RPC_LOST    (-1) /* the connection ended first */
 #define RPC_TIMEOUT (-2) /* no answer within the deadline */
 
-/* More unanswered requests than this are kept back, in order: beyond about 128 codex answers -32001. */
+/* More unanswered requests than this are kept back, in order: beyond about 128 codex answers
+ * -32001. */
 #define RPC_IN_FLIGHT_MAX 100
 
 /* result (borrowed) XOR error. Called exactly once per call that was taken, never from inside

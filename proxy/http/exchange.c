@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <utlist.h>
 
 #include "proxy/http/internal.h"
 
@@ -118,7 +119,7 @@ exchange_new(struct http_server *s, struct lws *wsi, enum http_method method, co
 	if (x == NULL)
 		return NULL;
 	x->server = s;
-	s->exchanges++;
+	DL_APPEND(s->exchanges, x);
 	x->wsi = wsi;
 	x->method = method;
 	x->started_ns = uv_hrtime();
@@ -146,7 +147,7 @@ exchange_done(struct http_exchange *x, bool complete)
 void
 exchange_free(struct http_exchange *x)
 {
-	x->server->exchanges--;
+	DL_DELETE(x->server->exchanges, x);
 	http_body_release(x);
 	out_queue_fini(&x->out);
 	free(x->extra);

@@ -76,7 +76,8 @@ unsigned http_server_connections(const struct http_server *s);
 /* Requests in work: from their head to the last byte of their answer. */
 unsigned http_server_exchanges(const struct http_server *s);
 /* Frees what the loop does not own; its vhost and connections end with lws_context_shutdown.
- * Idempotent handles closing: after it, no callback of the handlers is made. */
+ * Every exchange ends here, with on_done; after that no callback of the handlers is made.
+ * Idempotent. */
 void http_server_close(struct http_server *s);
 /* After lws_context_shutdown. */
 void http_server_free(struct http_server *s);

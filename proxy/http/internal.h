@@ -22,7 +22,7 @@ struct http_server {
 	uv_timer_t retry; /* accepting again after files ran out */
 	unsigned connections;
 	uint64_t reported_full; /* loop time, ms */
-	unsigned exchanges;
+	struct http_exchange *exchanges;
 	bool draining; /* every answer asks for the connection to be closed */
 	bool closed;   /* the handlers are not called any more */
 };
@@ -38,7 +38,8 @@ enum http_answer {
  * answer, or to the end of the request body, whichever is later. */
 struct http_exchange {
 	struct http_server *server;
-	struct lws *wsi; /* NULL once the connection and this have parted */
+	struct http_exchange *prev, *next; /* of the server's */
+	struct lws *wsi;                   /* NULL once the connection and this have parted */
 	void *data;
 
 	enum http_method method;

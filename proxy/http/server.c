@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <utlist.h>
 
 #include "common/log.h"
 #include "proxy/http/internal.h"
@@ -234,7 +235,11 @@ http_server_connections(const struct http_server *s)
 unsigned
 http_server_exchanges(const struct http_server *s)
 {
-	return s->exchanges;
+	const struct http_exchange *x;
+	unsigned n = 0;
+
+	DL_COUNT(s->exchanges, x, n);
+	return n;
 }
 
 void
@@ -243,6 +248,8 @@ http_server_close(struct http_server *s)
 	if (s->closed)
 		return;
 	http_server_stop_listening(s);
+	while (s->exchanges != NULL)
+		connection_lose(s->exchanges);
 	s->closed = true;
 	uv_close((uv_handle_t *)&s->retry, NULL);
 }
