@@ -146,7 +146,7 @@ test: deps-test
 	@SIDECAR_CODEX_BIN=$$(scripts/install-codex) NODE=$(NODE) scripts/run-tests $O
 
 .PHONY: check
-check: $(unit_tests)
+check: $(unit_tests) $(fakes)
 	@scripts/run-tests $O unit
 
 .PHONY: check-san
