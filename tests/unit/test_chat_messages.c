@@ -227,28 +227,28 @@ malformed_calls_are_refused(void **state)
 #define FUNCTION_RESULT(name, content)                                                             \
 	"{\"role\":\"function\",\"name\":\"" name "\",\"content\":" content "}"
 
+#define LEGACY_CALL_ITEM(id)                                                                       \
+	"{\"type\":\"function_call\",\"call_id\":\"" id                                            \
+	"\",\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}"
+#define OUTPUT_ITEM(id, text)                                                                      \
+	"{\"type\":\"function_call_output\",\"call_id\":\"" id "\",\"output\":\"" text "\"}"
+
 static void
 the_legacy_form_of_a_call_is_given_an_id(void **state)
 {
-	assert_items(
-		USER("\"u\"") "," FUNCTION_CALL("f") "," FUNCTION_RESULT("f", "\"ok\""),
-		"[" ITEM("user", "input_text", "\"u\"") ","
-							"{\"type\":\"function_call\",\"call_id\":"
-							"\"call_legacy_1\",\"name\":\"f\","
-							"\"arguments\":\"{\\\"a\\\":1}\"},"
-							"{\"type\":\"function_call_output\",\"call_"
-							"id\":\"call_legacy_1\",\"output\":"
-							"\"ok\"}]");
-	assert_items(FUNCTION_CALL("f") "," FUNCTION_RESULT("f", "null") "," FUNCTION_CALL(
-			     "f") "," FUNCTION_RESULT("f", "\"2\""),
-	             "[{\"type\":\"function_call\",\"call_id\":\"call_legacy_0\",\"name\":\"f\","
-	             "\"arguments\":\"{\\\"a\\\":1}\"},"
-	             "{\"type\":\"function_call_output\",\"call_id\":\"call_legacy_0\",\"output\":"
-	             "\"\"},"
-	             "{\"type\":\"function_call\",\"call_id\":\"call_legacy_2\",\"name\":\"f\","
-	             "\"arguments\":\"{\\\"a\\\":1}\"},"
-	             "{\"type\":\"function_call_output\",\"call_id\":\"call_legacy_2\",\"output\":"
-	             "\"2\"}]");
+	static const char once[] =
+		USER("\"u\"") "," FUNCTION_CALL("f") "," FUNCTION_RESULT("f", "\"ok\"");
+	static const char once_items[] =
+		"[" ITEM("user", "input_text", "\"u\"") "," LEGACY_CALL_ITEM(
+			"call_legacy_1") "," OUTPUT_ITEM("call_legacy_1", "ok") "]";
+	static const char twice[] = FUNCTION_CALL("f") "," FUNCTION_RESULT(
+		"f", "null") "," FUNCTION_CALL("f") "," FUNCTION_RESULT("f", "\"2\"");
+	static const char twice_items[] = "[" LEGACY_CALL_ITEM("call_legacy_0") "," OUTPUT_ITEM(
+		"call_legacy_0",
+		"") "," LEGACY_CALL_ITEM("call_legacy_2") "," OUTPUT_ITEM("call_legacy_2", "2") "]";
+
+	assert_items(once, once_items);
+	assert_items(twice, twice_items);
 }
 
 static void
