@@ -1,9 +1,10 @@
 /* event: what happens in a turn, in words that every layer shares.
  *
- * The order is: ADMITTED, MODEL, STARTED, then TEXT / REASONING / TOOL_CALL in the model's order,
- * USAGE at any time after the first of them, then exactly one FINISHED or FAILED, after which
- * nothing comes. RESTARTED sets all of it back to the beginning; it comes only before the turn is
- * committed. */
+ * The order is: MODEL, ADMITTED, STARTED, then TEXT / REASONING / TOOL_CALL in the model's order,
+ * USAGE at any time after STARTED, then exactly one FINISHED or FAILED, after which nothing comes.
+ * MODEL comes behind ADMITTED where the model list was not known before, and again whenever
+ * another model answers. RESTARTED sets all of it back to the beginning; it comes only before the
+ * turn is committed. */
 #ifndef SIDECAR_PROXY_EVENT_H
 #define SIDECAR_PROXY_EVENT_H
 

@@ -179,7 +179,7 @@ what_is_not_json_rpc_2_is_refused(void **state)
 		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":null}",
 		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"prams\":{}}",
 		"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":1,\"error\":{\"code\":1,\"message\":\"\"}"
-	        "}",
+		"}",
 		"{\"jsonrpc\":\"2.0\",\"result\":1}",
 		"{\"jsonrpc\":\"2.0\",\"id\":null,\"result\":1}",
 		"{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":\"e\"}",
