@@ -9,7 +9,7 @@
 static const char usage[] = "usage: codex-proxy\n"
 			    "\n"
 			    "Serves the OpenAI API from a codex app-server. It is started by "
-                            "codex-supervisor; alone, or\n"
+			    "codex-supervisor; alone, or\n"
 			    "under another process manager, it needs CODEX_APP_SERVER_URL.\n"
 			    "\n"
 			    "  --settings    the environment variables that it reads\n"
