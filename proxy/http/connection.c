@@ -322,7 +322,7 @@ on_body_complete(struct http_exchange *x)
 	if (x == NULL || x->cut)
 		return -1;
 	if (x->body_complete)
-		return guard_ends_again(x) ? 0 : -1; /* a request waits behind: see guard_park */
+		return 0; /* a request that waits behind this one; see guard_park */
 	x->body_complete = true;
 	if (x->answer == HTTP_ANSWER_WHOLE && !x->owes_done)
 		return lws_partial_buffered(x->wsi) ? 0 : flush(x, &over); /* it was read over */

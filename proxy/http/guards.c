@@ -13,9 +13,6 @@
 /* No request body is near 10^18 bytes; longer numbers could overflow. */
 #define LENGTH_DIGITS 18
 
-/* Ends of one body in a millisecond. */
-#define ENDS_MAX 1000
-
 /* A reader is looked at so many times in write_stall_ms. */
 #define STALL_LOOKS 4
 
@@ -125,19 +122,6 @@ guard_is_head(const struct http_exchange *x, const char *data, size_t len)
 	/* 0: libwebsockets has put something by, for whichever connection. */
 	return lws_service_adjust_timeout(x->server->ctx, 1, 0) == 0 &&
 	       strncasecmp(data, name, len < name_len ? len : name_len) == 0;
-}
-
-/* Should the head have looked different, its end is here: no honest body ends so often in one turn
- * of the loop. */
-bool
-guard_ends_again(struct http_exchange *x)
-{
-	uint64_t now = uv_now(x->server->loop);
-
-	if (now != x->ended_at)
-		x->ends = 0;
-	x->ended_at = now;
-	return ++x->ends < ENDS_MAX;
 }
 
 /* While a request is being answered libwebsockets 4.1 either does not read the socket but goes on

@@ -72,8 +72,6 @@ struct http_exchange {
 
 	/* guards.c: see there. */
 	bool body_begun;
-	unsigned ends;
-	uint64_t ended_at;
 	bool parked;
 	bool watching;
 	uv_poll_t watch;
@@ -118,8 +116,6 @@ enum guard_head { GUARD_HEAD_OK, GUARD_HEAD_REFUSED };
 enum guard_head guard_head(struct http_exchange *x);
 /* Is this, the first piece of the body, the head read a second time? The connection must close. */
 bool guard_is_head(const struct http_exchange *x, const char *data, size_t len);
-/* The end of the body was reported once more. False: the connection must close. */
-bool guard_ends_again(struct http_exchange *x);
 /* Stops libwebsockets from reading while an answer is being made; a client that goes away is
  * noticed all the same. Only from the WRITEABLE callback, which must return GUARD_PARKED then;
  * returning 0 from it ends the parking. */
