@@ -20,7 +20,7 @@ ifeq ($(FLAVOUR),san)
 OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 # Off: two guesses about strings that are wrong here, and what gcc says of va_list functions: nothing.
-CLANG_WARN := -Wno-string-concatenation -Wno-string-plus-int -Wno-format-nonliteral
+CLANG_WARN := -Wno-string-concatenation -Wno-string-plus-int
 ifeq ($(FLAVOUR),clang)
 CC := clang
 endif

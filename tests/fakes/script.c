@@ -44,6 +44,8 @@ script_send(struct script *s, const char *data, size_t len, unsigned count)
 	step->len = len;
 }
 
+static char *vprint(const char *fmt, va_list ap) PRINTF_LIKE(1, 0);
+
 static char *
 vprint(const char *fmt, va_list ap)
 {

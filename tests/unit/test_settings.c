@@ -100,7 +100,7 @@ static void
 every_kind_of_value_is_taken(void **state)
 {
 	struct settings s = loaded(
-		SETTING_ALL, ENV(KEY, "CODEX_PROXY_PORT=8080", "CODEX_METRICS_NO_AUTH=Yes",
+		SETTING_ALL, ENV(KEY, "CODEX_PROXY_PORT=8080", "CODEX_PROXY_NO_AUTH=Yes",
 	                         "CODEX_PROVIDER_MODE=tuned", "CODEX_LOG_LEVEL=debug",
 	                         "CODEX_LOG_FORMAT=journal", "CODEX_HOME=/home/u/.codex",
 	                         "CODEX_MODEL_ALIASES=gpt-4o=gpt-5.5,small=gpt-5-mini",
@@ -109,7 +109,7 @@ every_kind_of_value_is_taken(void **state)
 
 	assert_string_equal(s.api_key, "sk-test");
 	assert_int_equal(s.port, 8080);
-	assert_true(s.metrics_no_auth);
+	assert_true(s.no_auth);
 	assert_int_equal(s.provider_mode, PROVIDER_TUNED);
 	assert_int_equal(s.log_level, 3);
 	assert_int_equal(s.log_format, 3);
@@ -154,13 +154,16 @@ all_wrong_values_are_reported_at_once(void **state)
 static void
 what_this_version_does_not_do_is_refused(void **state)
 {
-	char *text = complaints(4, SETTING_PROXY,
+	char *text = complaints(6, SETTING_PROXY,
 	                        ENV(KEY, "CODEX_PROFILE=agent", "CODEX_HISTORY_MODE=transcript",
-	                            "CODEX_CORS_ORIGINS=*", "CODEX_IMAGE_FETCH_HOSTS=example.com"));
+	                            "CODEX_CORS_ORIGINS=*", "CODEX_IMAGE_FETCH_HOSTS=example.com",
+	                            "CODEX_TOOL_APPROVAL=allow", "CODEX_METRICS_NO_AUTH=1"));
 
 	assert_string_equal(text,
 	                    "CODEX_CORS_ORIGINS: is not available in this version\n"
 	                    "CODEX_IMAGE_FETCH_HOSTS: is not available in this version\n"
+	                    "CODEX_TOOL_APPROVAL: is not available in this version\n"
+	                    "CODEX_METRICS_NO_AUTH: is not available in this version\n"
 	                    "CODEX_PROFILE=agent: is not available in this version\n"
 	                    "CODEX_HISTORY_MODE=transcript: is not available in this version\n");
 	free(text);
