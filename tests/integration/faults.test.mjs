@@ -41,6 +41,20 @@ test('the answer of turn/start may come after its notifications, or twice, among
   await assertWell(f);
 });
 
+test('the same over TCP', async (t) => {
+  const f = await lone(t, { over: 'tcp' });
+  assert.match(f.fake.url, /^ws:/);
+  assert.equal(textOf(await chat(f.port, '!say 3 0 tok')), 'tok0 tok1 tok2 ');
+  await f.fake.order('drop');
+  await assertWell(f);
+  await f.fake.stop();
+  const waiting = chat(f.port, '!say 1 0 waited');
+  await until(async () => (await inFlight(f)) === 1, 'the request to wait');
+  f.fake = await FakeAppServer.start(f.fake.url);
+  assert.equal(textOf(await waiting), 'waited');
+  await assertWell(f);
+});
+
 test('what belongs to other threads is not heard', async (t) => {
   const f = await lone(t);
   const s = stream(f.port, '!say 1 0 mine\n!stranger\n!say 1 0 too');

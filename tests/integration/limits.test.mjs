@@ -1,11 +1,15 @@
 // codex-proxy alone: limits, slow readers, and the end.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { test } from 'node:test';
 import { API_KEY, ask, assertError, assertWellFormed, chat, post, chatBody, stream } from './http_kit.mjs';
-import { lone } from './pair_kit.mjs';
+import { AppServerClient, lone } from './pair_kit.mjs';
 import { until, withDeadline } from './supervisor_kit.mjs';
+
+// A sanitizer keeps what is freed for a while.
+const smallQuarantine = `${process.env.ASAN_OPTIONS ?? ''}:quarantine_size_mb=1`;
 
 test('numbers leave the proxy equal, and never longer than they came', async (t) => {
   const f = await lone(t);
@@ -71,6 +75,49 @@ test('a request larger than allowed: 413, by its length or as it comes', async (
   assert.equal(f.fake.count('thread/start'), 1);
 });
 
+test('the rate: as many at once as a minute allows, then 429 with the time to wait', async (t) => {
+  const f = await lone(t, { env: { CODEX_PROXY_RATE_LIMIT: '3' } });
+  for (let left = 2; left >= 0; left--) {
+    const { status, headers } = await chat(f.port, '!say 1 0 ok');
+    assert.equal(status, 200);
+    assert.equal(headers['x-ratelimit-limit-requests'], '3');
+    assert.equal(headers['x-ratelimit-remaining-requests'], String(left));
+  }
+  const refused = await chat(f.port, 'one too many');
+  assertError(refused, 429, { type: 'rate_limit_error', code: 'rate_limit_exceeded' });
+  const wait = Number(refused.headers['retry-after']);
+  assert.ok(wait > 0 && wait <= 20, String(wait));
+  assert.equal((await f.proxy.readyz()).status, 200, 'probes are not limited');
+  assert.equal((await post(f.port, '{}', { key: 'sk-wrong' })).status, 401, 'nor are strangers counted');
+  await f.fake.heard('thread/unsubscribe', 0, () => f.fake.count('thread/unsubscribe') === 3);
+  assert.equal(f.fake.count('thread/start'), 3);
+});
+
+test('2000 requests leave nothing behind: no memory, no file, no thread', async (t) => {
+  const f = await lone(t, { env: { CODEX_LOG_LEVEL: 'warning', ASAN_OPTIONS: smallQuarantine } });
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
+  t.after(() => agent.destroy());
+  const kinds = [
+    async () => assert.equal((await post(f.port, chatBody('!say 5 0 t'), { agent })).status, 200),
+    async () => assert.equal(await stream(f.port, '!say 5 0 t', {}, { agent }).end(), 'whole'),
+    async () => assert.equal((await post(f.port, chatBody('!tool f {}'), { agent })).status, 200),
+    async () => assert.equal((await post(f.port, '{"messages":[]}', { agent })).status, 400),
+    async () => assert.equal((await post(f.port, chatBody('!fail "other" no'), { agent })).status, 400),
+  ];
+  const run = (n) => Promise.all([0, 1, 2, 3].map(async (w) => {
+    for (let i = w; i < n; i += 4) await kinds[i % kinds.length]();
+  }));
+  const files = () => fs.readdirSync(`/proc/${f.proxy.pid}/fd`).length;
+  await run(500);
+  const before = { rss: f.proxy.rssKb, files: files() };
+  await run(2000);
+  assert.ok(f.proxy.rssKb - before.rss < 1000, `grew by ${f.proxy.rssKb - before.rss} KB`);
+  assert.equal(files(), before.files);
+  const behind = await AppServerClient.connect(f.fake.url);
+  await until(async () => (await behind.loadedThreads()).length === 0, 'no thread to be loaded');
+  behind.close();
+});
+
 // Reads nothing until go() is called.
 function stalledStream(port, content, headers = {}) {
   let go;
@@ -79,13 +126,7 @@ function stalledStream(port, content, headers = {}) {
 }
 
 test('a reader that stops reading is cut off, and the proxy does not grow', async (t) => {
-  const f = await lone(t, {
-    env: {
-      CODEX_MAX_RESPONSE_SIZE: '100000000',
-      // a sanitizer keeps what is freed for a while
-      ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:quarantine_size_mb=1`,
-    },
-  });
+  const f = await lone(t, { env: { CODEX_MAX_RESPONSE_SIZE: '100000000', ASAN_OPTIONS: smallQuarantine } });
   await chat(f.port, '!flood 10000'); // warm
   const before = f.proxy.rssKb;
   const stalled = [0, 1, 2].map((i) => stalledStream(f.port, '!flood 100000', { 'x-request-id': `stalled-${i}` }));

@@ -68,6 +68,12 @@ stream_max_retries = 0
 export const isOver = (id) => (line) =>
   line.outcome ? line.request_id === id : (line.msg ?? '').includes(`request_id=${id} `);
 
+// Not even at level debug: keys, and what is said.
+function assertNoSecret(log) {
+  for (const secret of [API_KEY, 'upstream-secret', '!say'])
+    assert.ok(!log.includes(secret), `${secret} in\n${log}`);
+}
+
 export class Pair {
   static async start({ env = {}, config, wait = true } = {}) {
     const pair = new Pair();
@@ -135,6 +141,7 @@ export class Pair {
       const log = this.sidecar.lines.map((l) => l.text).join('\n');
       assert.deepEqual(end, { code: 0, signal: null }, log);
       assert.doesNotMatch(log, complaints);
+      assertNoSecret(log);
       assert.deepEqual(descendantsOf(this.sidecar.pid), []);
       await this.provider.stop();
     } finally {
@@ -213,6 +220,11 @@ export class LoneProxy extends Program {
     return proxy;
   }
 
+  async stop() {
+    await super.stop();
+    assertNoSecret(this.logText);
+  }
+
   over(id, from) {
     return this.line(isOver(id), `the end of ${id}`, from);
   }
@@ -227,9 +239,10 @@ export class LoneProxy extends Program {
 }
 
 // A proxy and a fake, ready. orders: given to the fake from the start.
-export async function lone(t, { env, orders = [], wait = true } = {}) {
+export async function lone(t, { env, orders = [], over = 'unix', wait = true } = {}) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'app-server-'));
-  const fake = await FakeAppServer.start(`unix://${path.join(dir, 'a.sock')}`, ...orders);
+  const url = over === 'tcp' ? 'ws://127.0.0.1:0' : `unix://${path.join(dir, 'a.sock')}`;
+  const fake = await FakeAppServer.start(url, ...orders);
   const proxy = await LoneProxy.start(fake.url, env);
   const both = { fake, proxy, port: proxy.port, dir };
   t.after(async () => {

@@ -93,6 +93,33 @@ test('the app-server, again and again, under load: every request gets an end', n
   await p.assertIdle();
 });
 
+test('one of two app-servers: the other one goes on, and takes what had not begun', needsCodex, async (t) => {
+  const p = await pair(t, { env: { CODEX_APP_SERVER_INSTANCES: '2', CODEX_MAX_CONCURRENT: '8' } });
+  for (const app of ['app-server-0', 'app-server-1']) await p.sidecar.became(app, 'ready');
+  await until(async () => (await spread(p)) === 2, 'the turns to be spread over both');
+  const streams = Array.from({ length: 4 }, (_, i) => stream(p.port, `!part both${i}\n!stall`));
+  await Promise.all(streams.map((s, i) => s.text(`both${i}`)));
+  await killed(p, 'app-server-0');
+  await withDeadline(Promise.any(streams.map((s) => s.ended)), 'its streams to end');
+  for (let i = 0; i < 5; i++) await fine(p, `one is enough ${i}`);
+  const lost = streams.filter((s) => s.error);
+  assert.ok(lost.length > 0 && lost.length < 4, `${lost.length} of 4 lost`);
+  for (const s of lost) assert.equal(s.error.code, 'backend_lost');
+  for (const s of streams) s.abort();
+});
+
+// How many app-servers have asked the model, by the two that run at once.
+async function spread(p) {
+  const from = p.provider.out.mark;
+  const two = [0, 1].map((i) => stream(p.port, `!part spread${i}\n!stall`));
+  await Promise.all(two.map((s, i) => s.text(`spread${i}`)));
+  for (const s of two) s.abort();
+  await p.provider.told('aborted', undefined, from);
+  const installations = p.provider.out.all.slice(from).filter((l) => l.body)
+    .map((l) => /installation_id[^0-9a-f]+([0-9a-f-]{36})/.exec(l.text)[1]);
+  return new Set(installations).size;
+}
+
 // A connection of its own, with the request sent before anybody can accept it.
 function connect(port, text) {
   const body = chatBody(`!say 1 0 ${text}`);
@@ -172,8 +199,9 @@ for (const what of ['idle', 'at work']) {
     }
     p.sidecar.process.kill('SIGKILL');
     await p.sidecar.exited;
+    // one that is being torn down has lost its environment already, but is still there
+    await until(() => apps.every((app) => isGone(app.pid)), 'the apps to be gone', 5000);
     await until(() => descendantsOf(p.sidecar.pid).length === 0, 'all of them to be gone', 5000);
-    for (const app of apps) assert.ok(isGone(app.pid), app.name);
     if (s) assert.equal(await s.end(), 'cut');
     await assert.rejects(ask(p.port, { path: '/healthz' }), { code: 'ECONNREFUSED' });
   });
