@@ -223,9 +223,8 @@ test('silence before the first event: 504 when its time is over, the turn interr
   assertError(await chat(f.port, '!silence'), 504, { type: 'server_error', code: 'backend_timeout' });
   await f.fake.heard('turn/interrupt', from);
   const s = stream(f.port, '!silence');
-  await s.opened;
+  assert.equal(await s.end(), 'whole');
   assert.equal(s.status, 504);
-  await s.ended;
   await assertWell(f);
 });
 

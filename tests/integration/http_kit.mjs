@@ -48,6 +48,7 @@ export const post = (port, body, more = {}) =>
 export const chat = (port, content, more, options) => post(port, chatBody(content, more), options);
 
 // A stream, event by event, comments included. Never judges what comes: that is the test's part.
+// An answer that is no stream is in `rest`.
 // until: nothing is read of it before that promise is kept.
 export class Stream {
   constructor(port, body, { until, ...options } = {}) {
@@ -55,7 +56,7 @@ export class Stream {
     this.events = new Feed(); // {comment} or {data, json}
     this.request = open(port, { method: 'POST', path: '/v1/chat/completions', body, ...options });
     this.request.on('error', () => {}); // told by ended
-    this.opened = once(this.request, 'response').then(([response]) => {
+    this.opened = withDeadline(once(this.request, 'response'), 'an answer').then(([response]) => {
       this.response = response;
       this.status = response.statusCode;
       this.headers = response.headers;
