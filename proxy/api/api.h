@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "common/settings.h"
+#include "proxy/api/access_log.h"
 #include "proxy/api/auth.h"
 #include "proxy/api/models.h"
 #include "proxy/http/http.h"
@@ -16,6 +17,7 @@
 struct api_request {
 	/* The exchange is over; complete: the client has the whole answer. Frees the request. */
 	void (*on_done)(struct api_request *r, bool complete);
+	struct access access;
 };
 
 /* What /readyz says. */
@@ -38,8 +40,7 @@ struct api {
 /* For http_server_new; their arg is the struct api. */
 extern const struct http_handlers api_handlers;
 
-/* One access-log line; never content. outcome: what became of it, a short word. */
-void api_log_access(const struct http_exchange *x, const char *model, const char *outcome,
-                    const struct usage *usage);
+/* Is this the path of a probe, which comes every few seconds? */
+bool api_is_probe(const char *path);
 
 #endif

@@ -2,6 +2,7 @@
 #include "proxy/api/auth.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -117,20 +118,21 @@ same(const char *key, const char *presented, size_t len)
 	return difference == 0;
 }
 
-bool
-auth_allows(const struct auth *a, const char *header)
+int
+auth_key(const struct auth *a, const char *header)
 {
-	bool allowed = false;
+	int found = -1;
 	size_t len;
 
 	if (a->count == 0)
-		return true;
+		return 0;
 	if (header == NULL || strncasecmp(header, "Bearer ", 7) != 0)
-		return false;
+		return -1;
 	header += 7;
 	header += strspn(header, " ");
 	len = strlen(header);
 	for (size_t i = 0; i < a->count; i++)
-		allowed |= same(a->keys[i], header, len);
-	return allowed;
+		if (same(a->keys[i], header, len) && found < 0)
+			found = (int)i + 1;
+	return found;
 }

@@ -275,6 +275,7 @@ on_event(void *arg, const struct event *event)
 {
 	struct chat *c = arg;
 
+	access_note(&c->base.access, event);
 	switch (event->kind) {
 	case EVENT_ADMITTED:
 		if (c->sse != NULL)
@@ -320,7 +321,7 @@ on_done(struct api_request *base, bool complete)
 		turn_cancel(c->turn);
 		c->outcome = "cancelled";
 	}
-	api_log_access(c->x, c->head.model, c->outcome, &c->usage);
+	access_log(c->api, c->x, c->head.model, c->outcome, &c->usage);
 	sse_free(c->sse);
 	chat_request_fini(&c->request);
 	chat_head_fini(&c->head);

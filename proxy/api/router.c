@@ -4,7 +4,6 @@
 #include <strings.h>
 
 #include "common/json.h"
-#include "common/log.h"
 #include "proxy/api/api.h"
 #include "proxy/api/chat.h"
 #include "proxy/api/errors.h"
@@ -85,6 +84,14 @@ find_route(const char *path)
 	return NULL;
 }
 
+bool
+api_is_probe(const char *path)
+{
+	const struct route *route = find_route(path);
+
+	return route != NULL && route->open;
+}
+
 static int
 refuse(struct http_exchange *x, const struct api_error *error)
 {
@@ -148,10 +155,12 @@ on_head(void *arg, struct http_exchange *x)
 	enum http_method method = http_method(x);
 	const char *type = http_header(x, HTTP_CONTENT_TYPE);
 	struct api_error error;
+	int key;
 
 	if (route != NULL && route->open)
 		return method == HTTP_GET || method == HTTP_HEAD ? 0 : refuse_method(x, route);
-	if (!auth_allows(api->auth, http_header(x, HTTP_AUTHORIZATION))) {
+	key = auth_key(api->auth, http_header(x, HTTP_AUTHORIZATION));
+	if (key < 0) {
 		api_error_set(&error, 401, "invalid_request_error", "invalid_api_key", "%s",
 		              http_header(x, HTTP_AUTHORIZATION) == NULL
 		                      ? "No API key was given: send it as 'Authorization: Bearer "
@@ -159,6 +168,7 @@ on_head(void *arg, struct http_exchange *x)
 		                      : "The API key is not one of this server's.");
 		return refuse(x, &error);
 	}
+	http_set_caller(x, key);
 	if (route == NULL) {
 		api_error_set(&error, 404, "invalid_request_error", "unknown_url",
 		              "There is nothing at this path: %.128s", http_path(x));
@@ -193,7 +203,7 @@ on_done(void *arg, struct http_exchange *x, bool complete)
 	if (r != NULL)
 		r->on_done(r, complete);
 	else
-		log_debug("%s %s answered", http_request_id(x), http_path(x));
+		access_log_plain(arg, x, complete);
 }
 
 static size_t
@@ -218,20 +228,3 @@ const struct http_handlers api_handlers = {
 	.format_error = format_error,
 	.on_head = on_head,
 };
-
-void
-api_log_access(const struct http_exchange *x, const char *model, const char *outcome,
-               const struct usage *usage)
-{
-	const struct log_field fields[] = {
-		LOG_STR("request_id", http_request_id(x)),
-		LOG_STR("path", http_path(x)),
-		LOG_STR("model", model),
-		LOG_STR("outcome", outcome),
-		LOG_INT("ms", (uv_hrtime() - http_started_ns(x)) / 1000000),
-		LOG_INT("input_tokens", usage->input_tokens),
-		LOG_INT("output_tokens", usage->output_tokens),
-	};
-
-	log_fields(LOG_LEVEL_INFO, fields, NELEM(fields), "request");
-}

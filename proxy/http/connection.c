@@ -189,7 +189,6 @@ admit(struct http_exchange *x)
 		exchange_error(x, 503, "The server is shutting down.");
 		return;
 	}
-	x->owes_done = true;
 	if (s->handlers->on_head(s->arg, x) != 0) {
 		if (x->answer == HTTP_ANSWER_NONE)
 			exchange_error(x, 500, "The request was refused."); /* our own bug */
@@ -218,6 +217,7 @@ on_head(struct lws *wsi, const char *path, size_t len)
 	lws_set_opaque_user_data(wsi, x);
 	x->in_event = true;
 	read_version(x);
+	x->owes_done = !s->closed;
 	if (guard_head(x) == GUARD_HEAD_REFUSED)
 		return settle(x);
 	closes = x->close;

@@ -2,9 +2,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <utlist.h>
 
 #include "proxy/http/internal.h"
@@ -242,6 +244,37 @@ http_started_ns(const struct http_exchange *x)
 	return x->started_ns;
 }
 
+static bool
+is_loopback(const struct sockaddr_storage *address)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+
+	switch (address->ss_family) {
+	case AF_UNIX:
+		return true;
+	case AF_INET:
+		return ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	case AF_INET6:
+		return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
+		       (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) &&
+		        v6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
+	default:
+		return false;
+	}
+}
+
+bool
+http_peer_is_local(const struct http_exchange *x)
+{
+	struct sockaddr_storage address;
+	socklen_t len = sizeof(address);
+
+	return x->wsi != NULL &&
+	       getpeername(lws_get_socket_fd(x->wsi), (struct sockaddr *)&address, &len) == 0 &&
+	       is_loopback(&address);
+}
+
 void
 http_set_data(struct http_exchange *x, void *data)
 {
@@ -252,6 +285,24 @@ void *
 http_data(const struct http_exchange *x)
 {
 	return x->data;
+}
+
+void
+http_set_caller(struct http_exchange *x, int caller)
+{
+	x->caller = caller;
+}
+
+int
+http_caller(const struct http_exchange *x)
+{
+	return x->caller;
+}
+
+int
+http_status(const struct http_exchange *x)
+{
+	return x->status;
 }
 
 bool
@@ -355,6 +406,7 @@ add_head(struct http_exchange *x, int status, const char *content_type, size_t l
 	if (lws_finalize_http_header(x->wsi, &at, end) != 0)
 		return false;
 	out_queue_commit(&x->out, (size_t)(at - head));
+	x->status = status;
 	free(x->extra);
 	x->extra = NULL;
 	x->extra_len = 0;

@@ -45,9 +45,10 @@ struct http_handlers {
 	/* Head and body are complete. Owes exactly one answer, now or later, unless on_done comes
 	 * first. */
 	void (*on_request)(void *arg, struct http_exchange *x);
-	/* The last call for an exchange that on_head has seen: answered in full, or the client has
-	 * gone (complete false), which may be before on_request. Nothing that is written in it is
-	 * sent; the exchange is gone after it. Never made from inside a call of the handler. */
+	/* The last call for an exchange: answered in full, or the client has gone (complete
+	 * false), which may be before on_request, and for a head that cannot be read safely it is
+	 * the only one. Nothing that is written in it is sent; the exchange is gone after it. Never
+	 * made from inside a call of the handler. */
 	void (*on_done)(void *arg, struct http_exchange *x, bool complete);
 	/* Writes the body of an error that the server itself answers (400, 408, 411, 413, 501, 503)
 	 * into body, at most size bytes; returns its length. */
@@ -92,8 +93,13 @@ void http_body_release(struct http_exchange *x);
 /* The caller's x-request-id when it is well-formed (1-128 printable ASCII), else a new one. */
 const char *http_request_id(const struct http_exchange *x);
 uint64_t http_started_ns(const struct http_exchange *x); /* uv_hrtime when the head arrived */
+/* Does the client sit on this machine: a unix socket, or a loopback address? */
+bool http_peer_is_local(const struct http_exchange *x);
 void http_set_data(struct http_exchange *x, void *data);
 void *http_data(const struct http_exchange *x);
+/* Who is calling, as the handlers number them; 0 at first. */
+void http_set_caller(struct http_exchange *x, int caller);
+int http_caller(const struct http_exchange *x);
 
 /* The answer. Headers are added before the reply or stream begins; name in lower case, values are
  * filtered of control characters. x-request-id is added by the server. For HEAD no body is sent. */
@@ -112,5 +118,7 @@ void http_stream_end(struct http_exchange *x);
 /* Cuts the connection without an end: for a stream that cannot be ended well. on_done(false). */
 void http_abort(struct http_exchange *x);
 bool http_stream_begun(const struct http_exchange *x);
+/* Of the answer; 0 before there is one. */
+int http_status(const struct http_exchange *x);
 
 #endif

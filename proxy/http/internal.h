@@ -41,6 +41,7 @@ struct http_exchange {
 	struct http_exchange *prev, *next; /* of the server's */
 	struct lws *wsi;                   /* NULL once the connection and this have parted */
 	void *data;
+	int caller;
 
 	enum http_method method;
 	const char *path;
@@ -58,6 +59,7 @@ struct http_exchange {
 	size_t body_cap;
 
 	enum http_answer answer;
+	int status; /* 0: none yet */
 	bool http_1_0;
 	bool close;    /* the connection ends with this answer */
 	bool unframed; /* a stream without chunks, ended by closing */

@@ -24,13 +24,15 @@ struct http_exchange {
 	const char *body;
 	bool body_released;
 	void *data;
+	int caller;
+	bool remote;
 	/* the answer */
 	int status; /* 0: none yet */
 	bool streaming;
 	bool ended; /* whole */
 	bool cut;   /* from now on writes are refused: the client is too slow */
 	char content_type[64];
-	char added[512]; /* "name: value\n" each */
+	char added[2048]; /* "name: value\n" each */
 	struct json_buf out;
 };
 
@@ -76,6 +78,30 @@ uint64_t
 http_started_ns(const struct http_exchange *x)
 {
 	return 0;
+}
+
+bool
+http_peer_is_local(const struct http_exchange *x)
+{
+	return !x->remote;
+}
+
+void
+http_set_caller(struct http_exchange *x, int caller)
+{
+	x->caller = caller;
+}
+
+int
+http_caller(const struct http_exchange *x)
+{
+	return x->caller;
+}
+
+int
+http_status(const struct http_exchange *x)
+{
+	return x->status;
 }
 
 void
