@@ -111,7 +111,8 @@ test('2000 requests leave nothing behind: no memory, no file, no thread', async 
   const before = { rss: f.proxy.rssKb, files: files() };
   await run(2000);
   assert.ok(f.proxy.rssKb - before.rss < 1000, `grew by ${f.proxy.rssKb - before.rss} KB`);
-  assert.equal(files(), before.files);
+  // an exchange lets go of its file a moment after its last byte has left
+  await until(() => files() <= before.files, `no more than ${before.files} files`);
   const behind = await AppServerClient.connect(f.fake.url);
   await until(async () => (await behind.loadedThreads()).length === 0, 'no thread to be loaded');
   behind.close();
