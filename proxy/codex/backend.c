@@ -1,10 +1,12 @@
 /* backend: one app-server as the proxy sees it: its connection, its threads, and their loss. */
 #include <assert.h>
 #include <string.h>
+#include <time.h>
 #include <utlist.h>
 
 #include "common/log.h"
 #include "proxy/codex/backend_internal.h"
+#include "proxy/codex/server_requests.h"
 
 #define CALL_TIMEOUT_MS   10000
 #define RECONNECT_BASE_MS 50
@@ -321,16 +323,19 @@ static void
 on_request(void *arg, struct rpc *rpc, json_t *id, const char *method, json_t *params)
 {
 	struct backend *b = arg;
-	const char *thread_id = json_get_string(params, "threadId");
-	struct thread_link *t =
-		thread_id != NULL ? find_thread(b, thread_id, strlen(thread_id)) : NULL;
+	const char *thread = json_get_string(params, "threadId");
+	bool ours = thread != NULL && find_thread(b, thread, strlen(thread)) != NULL;
+	struct server_reply reply = server_request_reply(method, ours, (json_int_t)time(NULL));
 
-	/* The caller's functions run at the caller's: rawResponse/completed ends the turn that
-	 * called them. This may come before it, while the model still writes its other calls. */
-	if (strcmp(method, "item/tool/call") == 0 && t != NULL)
+	if (reply.none)
 		return;
-	log_debug("app-server %d asks for %s: refused", b->id, method);
-	rpc_reply_error(rpc, id, -32601, "codex-sidecar does not answer this");
+	log_info("app-server %d asks for %s: %s", b->id, method,
+	         reply.result != NULL ? "answered, nothing is approved" : reply.why);
+	if (reply.result != NULL)
+		rpc_reply(rpc, id, reply.result);
+	else
+		rpc_reply_error(rpc, id, reply.code, reply.why);
+	json_decref(reply.result);
 }
 
 static void

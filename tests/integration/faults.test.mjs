@@ -65,7 +65,7 @@ test('what belongs to other threads is not heard', async (t) => {
 
 test('a request of the server that nobody can answer is refused, not left waiting', async (t) => {
   const f = await lone(t);
-  textOf(await chat(f.port, '!server-request item/commandExecution/requestApproval\n!say 1 0 ok'));
+  textOf(await chat(f.port, '!server-request no/such/request\n!say 1 0 ok'));
   const { error } = await f.fake.out.first((l) => l.error && l.id !== undefined, 'the refusal');
   assert.equal(error.code, -32601);
 });

@@ -137,6 +137,8 @@ a_call_that_the_server_waits_for_is_not_answered(void **state)
 	assert_string_equal(caller.calls, "first({})#call_0 second({})#call_1 ");
 	turn("!server-request item/commandExecution/requestApproval\n!say 1 0 refused");
 	assert_said("refused");
+	RUN_UNTIL(heard(&fake, "\"decision\":\"decline\"") == 1);
+	turn("!server-request no/such/thing\n!say 1 0 refused");
 	RUN_UNTIL(heard(&fake, "-32601") == 1);
 }
 
