@@ -14,6 +14,21 @@ admission_init(struct admission *a, unsigned max_running, unsigned max_waiting,
 	};
 }
 
+/* The ticket to take: the first of the key that comes next after the last one, counted round. */
+static struct admission_ticket *
+next_of(const struct admission *a)
+{
+	struct admission_ticket *best = a->queue, *ticket;
+
+	if (best->again)
+		return best;
+	DL_FOREACH(a->queue, ticket) {
+		if (ticket->key - a->last_key - 1 < best->key - a->last_key - 1)
+			best = ticket;
+	}
+	return best;
+}
+
 /* Not re-entered: a ticket that leaves from inside on_admitted is made up for by the loop that is
  * already running. */
 static void
@@ -23,8 +38,11 @@ pump(struct admission *a)
 		return;
 	a->pumping = true;
 	while (!a->closed && a->queue != NULL && a->running < a->max_running) {
-		struct admission_ticket *ticket = a->queue;
+		struct admission_ticket *ticket = next_of(a);
 
+		if (!ticket->again)
+			a->last_key = ticket->key;
+		ticket->again = false;
 		DL_DELETE(a->queue, ticket);
 		a->waiting--;
 		a->running++;
@@ -66,12 +84,14 @@ take_out(struct admission *a, struct admission_ticket *ticket)
 		break;
 	}
 	ticket->state = ADMISSION_OUTSIDE;
+	ticket->again = false;
 }
 
 void
 admission_reenter(struct admission *a, struct admission_ticket *ticket)
 {
 	take_out(a, ticket);
+	ticket->again = true;
 	DL_PREPEND(a->queue, ticket);
 	ticket->state = ADMISSION_WAITING;
 	a->waiting++;

@@ -1,4 +1,6 @@
-/* admission: how many turns run at once, and who waits in which order. Pure. */
+/* admission: how many turns run at once, and who waits in which order. Pure.
+ *
+ * Tickets of one key are taken as they came; of several, each key in its turn. */
 #ifndef SIDECAR_PROXY_ADMISSION_H
 #define SIDECAR_PROXY_ADMISSION_H
 
@@ -11,6 +13,8 @@ enum admission_state { ADMISSION_OUTSIDE, ADMISSION_WAITING, ADMISSION_RUNNING }
 /* Embedded in whatever waits. Zero-initialised is outside. */
 struct admission_ticket {
 	enum admission_state state;
+	unsigned key; /* whose it is: keys are served in turn. Set before it enters */
+	bool again;   /* it has had its turn and is the next */
 	struct admission_ticket *prev, *next;
 };
 
@@ -21,7 +25,8 @@ struct admission {
 	unsigned waiting;
 	bool closed; /* nothing is admitted: no backend could take it */
 	bool pumping;
-	struct admission_ticket *queue;
+	unsigned last_key;              /* whose turn it was */
+	struct admission_ticket *queue; /* as they came; those that come again first */
 	/* The ticket has a slot now. May call anything here, for any ticket. */
 	void (*on_admitted)(struct admission_ticket *ticket);
 };

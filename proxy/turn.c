@@ -385,9 +385,9 @@ on_deadline(struct turn *t, uint64_t now)
 		             : "No Codex app-server became available in time.");
 		return;
 	}
-	if (t->thread != NULL)
-		thread_cancel(t->thread);
-	if (now >= t->total_deadline)
+	if (t->thread != NULL && thread_is_retrying(t->thread, &failure)) {
+		/* it is not silence, codex has said what is wrong */
+	} else if (now >= t->total_deadline)
 		failure_set(&failure, FAILURE_TOTAL_TIMEOUT,
 		            "The request took longer than %llu ms.",
 		            (unsigned long long)t->owner->config.total_timeout_ms);
@@ -396,6 +396,8 @@ on_deadline(struct turn *t, uint64_t now)
 	else
 		failure_set(&failure, FAILURE_BACKEND_TIMEOUT,
 		            "The model gave no sign of life in time.");
+	if (t->thread != NULL)
+		thread_cancel(t->thread);
 	if (t->state == TURN_RUNNING)
 		report_outcome(t, &failure);
 	fail(t, &failure);
@@ -432,6 +434,13 @@ on_timer(uv_timer_t *timer)
 struct turn *
 turn_submit(struct turns *ts, struct conversation *c, event_fn on_event, void *arg)
 {
+	return turn_submit_for(ts, c, 0, on_event, arg);
+}
+
+struct turn *
+turn_submit_for(struct turns *ts, struct conversation *c, unsigned key, event_fn on_event,
+                void *arg)
+{
 	struct turn *t = calloc(1, sizeof(*t));
 
 	if (t == NULL) {
@@ -441,6 +450,7 @@ turn_submit(struct turns *ts, struct conversation *c, event_fn on_event, void *a
 	t->owner = ts;
 	t->state = TURN_NEW;
 	t->conversation = c;
+	t->ticket.key = key;
 	t->on_event = on_event;
 	t->arg = arg;
 	t->backend = -1;

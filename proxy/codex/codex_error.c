@@ -214,6 +214,27 @@ codex_error_to_failure(struct failure *f, const json_t *error)
 		set_message(f, FAILURE_BACKEND_ERROR, message);
 }
 
+void
+codex_retry_to_failure(struct failure *f, const json_t *error)
+{
+	const char *cause = json_get_string(error, "additionalDetails");
+	const char *notice = json_get_string(error, "message");
+	void *only = json_object_iter(json_object_get(error, "codexErrorInfo"));
+	int64_t status = json_get_int(json_object_iter_value(only), "httpStatusCode", 0);
+	const struct variant *known;
+	enum failure_kind kind = FAILURE_UPSTREAM_ERROR;
+
+	if (cause == NULL || cause[0] == '\0')
+		cause = notice != NULL ? notice : "Codex gave no reason.";
+	known = look_up(other_messages, NELEM(other_messages), cause, false);
+	if (known != NULL)
+		kind = known->kind;
+	else if (notice != NULL && strstr(notice, "waiting for network") != NULL)
+		kind = FAILURE_UPSTREAM_UNREACHABLE;
+	set_message(f, kind_of_status(status, kind), cause);
+	f->upstream_status = status >= 100 && status <= 999 ? (int)status : 0;
+}
+
 bool
 codex_error_is_finish(const json_t *error, enum finish_reason *out)
 {

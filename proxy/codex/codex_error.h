@@ -11,6 +11,8 @@
 
 /* error: the object of a failed turn ({"message", "codexErrorInfo", ...}); NULL is fine. */
 void codex_error_to_failure(struct failure *f, const json_t *error);
+/* The same for an error that codex will get over by asking the provider again: why it has to. */
+void codex_retry_to_failure(struct failure *f, const json_t *error);
 /* Codex reports an answer that the provider cut off as a failed turn: true, and why it was cut. */
 bool codex_error_is_finish(const json_t *error, enum finish_reason *out);
 /* A call that was refused, or had no answer. what: its method, for the message. */

@@ -14,17 +14,22 @@
 /* Of a call's message, what is not its params. */
 #define ENVELOPE_MAX 256
 
+/* Codex unloads a thread 1 ms after it is unsubscribed; of a burst of hundreds, some never. */
+#define UNLOAD_MS        1000
+#define UNSUBSCRIBES_MAX 3
+
+#define OVERLOADED (-32001) /* a call that codex has no time for */
+
 #define ID_CHARACTERS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_."
 
 static const char *const methods[CALL_COUNT] = {
-	[CALL_START] = "thread/start",
-	[CALL_INJECT] = "thread/inject_items",
-	[CALL_TURN] = "turn/start",
-	[CALL_INTERRUPT] = "turn/interrupt",
-	[CALL_UNSUBSCRIBE] = "thread/unsubscribe",
+	[CALL_START] = "thread/start",       [CALL_INJECT] = "thread/inject_items",
+	[CALL_TURN] = "turn/start",          [CALL_READ] = "thread/read",
+	[CALL_INTERRUPT] = "turn/interrupt", [CALL_UNSUBSCRIBE] = "thread/unsubscribe",
 };
 
 static void leave_on(struct thread *t);
+static void set_timer(struct thread *t, uint64_t ms);
 
 static void
 on_timer_closed(uv_handle_t *handle)
@@ -61,6 +66,9 @@ static const struct unsent too_large = {FAILURE_CONTEXT_LENGTH,
 static bool
 call(struct thread *t, enum thread_call which, const struct json_buf *params, rpc_answer_fn answer)
 {
+	const struct thread_config *config = t->config;
+	uint64_t timeout_ms =
+		which == CALL_READ ? config->completion_grace_ms : config->call_timeout_ms;
 	struct rpc *rpc = backend_rpc(t->backend);
 
 	if (params->failed)
@@ -71,7 +79,7 @@ call(struct thread *t, enum thread_call which, const struct json_buf *params, rp
 		t->unsent = &lost;
 	else
 		t->calls[which] = rpc_call(rpc, methods[which], params->data, params->len,
-		                           t->config->call_timeout_ms, answer, t);
+		                           timeout_ms, answer, t);
 	if (t->calls[which] == 0 && t->unsent == NULL)
 		t->unsent = &lost;
 	return t->calls[which] != 0;
@@ -123,13 +131,20 @@ fail_unsent(struct thread *t)
 
 /* --- leaving: the caller has its answer, or has gone ---------------------------------------- */
 
+/* thread/closed, which follows, is the end of it. */
 static void
 on_unsubscribed(void *arg, json_t *result, const struct rpc_error *error)
 {
 	struct thread *t = arg;
+	const char *status = json_get_string(result, "status");
 
-	if (answered(t, CALL_UNSUBSCRIBE, error))
+	if (!answered(t, CALL_UNSUBSCRIBE, error))
+		return;
+	if (status == NULL || strcmp(status, "notLoaded") == 0 ||
+	    ++t->unsubscribed == UNSUBSCRIBES_MAX)
 		part(t);
+	else
+		set_timer(t, UNLOAD_MS);
 }
 
 static void
@@ -180,7 +195,7 @@ leave(struct thread *t)
 	t->on_event = NULL;
 	t->conversation = NULL;
 	backend_turn_over(t->backend, &t->link);
-	thread_set_timer(t, t->config->call_timeout_ms);
+	set_timer(t, t->config->call_timeout_ms);
 	leave_on(t);
 }
 
@@ -236,7 +251,7 @@ end_without_server(struct thread *t, const char *why)
 
 	t->gone = true;
 	if (!thread_is_over(t) && (t->completed || t->error_known))
-		thread_grace_over(t);
+		thread_end_untold(t, false);
 	failure_set(&failure, FAILURE_BACKEND_LOST, "%s", why);
 	thread_fail(t, &failure);
 	part(t);
@@ -331,6 +346,57 @@ on_started(void *arg, json_t *result, const struct rpc_error *error)
 		fail_unsent(t);
 }
 
+/* --- its end, when nobody tells it ----------------------------------------------------------- */
+
+/* What is held is the whole of it, one way or the other. */
+static bool
+knows_all(const struct thread *t)
+{
+	return t->completed || t->error_known;
+}
+
+static void
+on_read(void *arg, json_t *result, const struct rpc_error *error)
+{
+	struct thread *t = arg;
+	const json_t *status = json_get_object(json_get_object(result, "thread"), "status");
+	const char *type = json_get_string(status, "type");
+
+	if (!answered(t, CALL_READ, error) || !t->settling || thread_is_over(t))
+		return;
+	if ((type != NULL && strcmp(type, "active") == 0) ||
+	    (error != NULL && error->code == OVERLOADED) ||
+	    (error != NULL && error->code == RPC_TIMEOUT && !knows_all(t))) {
+		thread_settle(t); /* to the deadline, which is others' business */
+		return;
+	}
+	t->turn_over = error == NULL;
+	thread_end_untold(t, type != NULL && strcmp(type, "idle") == 0);
+}
+
+static void
+ask_for_end(struct thread *t)
+{
+	if (t->calls[CALL_READ] == 0 && !call_by_id(t, CALL_READ, "", on_read))
+		fail_unsent(t);
+}
+
+static void
+unsubscribe_again(struct thread *t)
+{
+	set_timer(t, t->config->call_timeout_ms);
+	leave_on(t);
+}
+
+static void
+give_up(struct thread *t)
+{
+	log_warning("thread %s: not cleaned up in time, not waited for any longer", t->link.id);
+	if (t->link.id[0] != '\0')
+		sweep_let_go(backend_rpc(t->backend), t->link.id);
+	part(t);
+}
+
 static void
 on_timer(uv_timer_t *timer)
 {
@@ -341,29 +407,38 @@ on_timer(uv_timer_t *timer)
 		if (t->unsent != NULL)
 			fail_unsent(t);
 		else
-			thread_grace_over(t);
+			ask_for_end(t);
 		break;
 	case THREAD_LEAVING:
-		log_warning("thread %s: not cleaned up in time, not waited for any longer",
-		            t->link.id);
-		if (t->link.id[0] != '\0')
-			sweep_let_go(backend_rpc(t->backend), t->link.id);
-		part(t);
+		if (t->unsubscribed > 0 && t->calls[CALL_UNSUBSCRIBE] == 0)
+			unsubscribe_again(t);
+		else
+			give_up(t);
 		break;
 	case THREAD_PARTED:
 		break;
 	}
 }
 
-void
-thread_set_timer(struct thread *t, uint64_t ms)
+static void
+set_timer(struct thread *t, uint64_t ms)
 {
 	(void)uv_timer_start(&t->timer, on_timer, ms, 0); /* a live handle */
 }
 
 void
-thread_stop_timer(struct thread *t)
+thread_settle(struct thread *t)
 {
+	if (thread_is_over(t))
+		return;
+	t->settling = true;
+	set_timer(t, t->config->completion_grace_ms);
+}
+
+void
+thread_unsettle(struct thread *t)
+{
+	t->settling = false;
 	(void)uv_timer_stop(&t->timer); /* cannot fail */
 }
 
@@ -392,9 +467,17 @@ thread_begin(struct backend *b, const struct thread_config *config, const struct
 	backend_add_thread(b, &t->link);
 	thread_params_start(&params, config, c);
 	if (!call(t, CALL_START, &params, on_started))
-		thread_set_timer(t, 0); /* said from the loop: never from inside this call */
+		set_timer(t, 0); /* said from the loop: never from inside this call */
 	json_buf_free(&params);
 	return t;
+}
+
+bool
+thread_is_retrying(const struct thread *t, struct failure *out)
+{
+	if (t->retrying)
+		*out = t->error;
+	return t->retrying;
 }
 
 const char *

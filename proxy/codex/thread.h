@@ -17,7 +17,7 @@ struct thread_config {
 	const char *workspace;         /* cwd of every thread: an empty folder */
 	const char *base_instructions; /* "" none, NULL codex's own, else the text */
 	uint64_t call_timeout_ms;      /* one JSON-RPC call */
-	uint64_t completion_grace_ms;  /* from the model's last response to turn/completed */
+	uint64_t completion_grace_ms; /* from the last of a response to asking for the turn's end */
 };
 
 /* Begins at once: thread/start, thread/inject_items, turn/start with empty input. on_event is
@@ -29,6 +29,8 @@ struct thread *thread_begin(struct backend *b, const struct thread_config *confi
 /* The caller has lost interest: interrupts the turn, unsubscribes, no event from now on. The
  * pointer is dead after it. */
 void thread_cancel(struct thread *t);
+/* True: codex asks the provider again and again, and *out says why. */
+bool thread_is_retrying(const struct thread *t, struct failure *out);
 const char *thread_id(const struct thread *t); /* "" until known; for the log */
 
 #endif

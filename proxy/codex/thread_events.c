@@ -10,6 +10,9 @@
 /* The turn id of the echoes of injected history. */
 #define INJECTED_TURN "auto-compact-"
 
+/* Codex's own default; only where it would go on for ever it says so more often. */
+#define RETRIES_MAX 5
+
 void
 thread_emit(struct thread *t, const struct event *event)
 {
@@ -24,13 +27,6 @@ thread_fail_with(struct thread *t, enum failure_kind kind, const char *message)
 
 	failure_set(&failure, kind, "%s", message);
 	thread_fail(t, &failure);
-}
-
-static void
-grace(struct thread *t)
-{
-	if (!thread_is_over(t))
-		thread_set_timer(t, t->config->completion_grace_ms);
 }
 
 /* --- which turn ------------------------------------------------------------------------------ */
@@ -66,10 +62,11 @@ thread_mark_started(struct thread *t)
 {
 	const struct event event = {.kind = EVENT_STARTED};
 
-	if (t->completed) {
-		t->completed = false; /* it goes on after all */
-		thread_stop_timer(t);
+	if (t->settling) {
+		t->completed = false;
+		thread_unsettle(t);
 	}
+	t->retrying = false;
 	if (t->started)
 		return;
 	t->started = true;
@@ -140,6 +137,7 @@ on_raw_item(struct thread *t, json_t *params)
 		thread_mark_started(t);
 		if (!thread_is_over(t))
 			thread_hear_message(t, item);
+		thread_settle(t); /* it may have been the last one */
 	}
 }
 
@@ -219,6 +217,7 @@ on_raw_response(struct thread *t, json_t *params)
 		return;
 	}
 	thread_end_text(t);
+	t->retries = 0;
 	t->completed = true; /* whatever happens in an event: the answer is whole */
 	if (usage != NULL) {
 		read_usage(&t->usage, usage);
@@ -228,7 +227,7 @@ on_raw_response(struct thread *t, json_t *params)
 	if (has_tool_calls(t))
 		finish_with_tool_calls(t);
 	else
-		grace(t);
+		thread_settle(t);
 }
 
 static void
@@ -257,15 +256,18 @@ on_rerouted(struct thread *t, json_t *params)
 
 /* The current response begins again. */
 static void
-on_upstream_retry(struct thread *t, const char *why)
+on_upstream_retry(struct thread *t, const json_t *error)
 {
-	log_info("thread %s: codex asks the provider again: %s", t->link.id,
-	         why != NULL ? why : "");
+	codex_retry_to_failure(&t->error, error);
+	log_info("thread %s: codex asks the provider again: %s", t->link.id, t->error.message);
 	t->completed = false;
-	thread_stop_timer(t);
+	t->retrying = true;
+	thread_unsettle(t);
 	thread_restart_text(t);
 	json_decref(t->tool_calls);
 	t->tool_calls = NULL;
+	if (++t->retries > RETRIES_MAX)
+		thread_fail(t, &t->error);
 }
 
 static void
@@ -274,12 +276,13 @@ on_error(struct thread *t, json_t *params)
 	const json_t *error = json_get_object(params, "error");
 
 	if (json_get_bool(params, "willRetry", false)) {
-		on_upstream_retry(t, json_get_string(error, "message"));
+		on_upstream_retry(t, error);
 		return;
 	}
 	codex_error_to_failure(&t->error, error);
 	t->error_known = true;
-	grace(t); /* turn/completed says the same, and says it last */
+	t->retrying = false;
+	thread_settle(t); /* turn/completed says the same, and says it last */
 }
 
 static void
@@ -333,13 +336,15 @@ on_turn_completed(struct thread *t, json_t *params)
 }
 
 void
-thread_grace_over(struct thread *t)
+thread_end_untold(struct thread *t, bool well)
 {
 	log_warning("thread %s: no turn/completed came", t->link.id);
 	if (t->error_known)
 		thread_fail(t, &t->error);
-	else
+	else if (t->completed || well)
 		finish_completed(t);
+	else
+		thread_fail_with(t, FAILURE_BACKEND_ERROR, "Codex lost the end of the turn.");
 }
 
 static const struct {

@@ -15,6 +15,7 @@ enum thread_call {
 	CALL_START,
 	CALL_INJECT,
 	CALL_TURN,
+	CALL_READ,
 	CALL_INTERRUPT,
 	CALL_UNSUBSCRIBE,
 	CALL_COUNT,
@@ -50,12 +51,14 @@ struct thread {
 	void *arg;
 	enum thread_phase phase;
 	uint64_t calls[CALL_COUNT];  /* ids of those without an answer */
-	uv_timer_t timer;            /* grace while begun, deadline while leaving */
+	uv_timer_t timer;            /* asks for the end while settling; deadline while leaving */
 	const struct unsent *unsent; /* a call could not be sent; NULL: all could */
 	bool gone;                   /* nothing can be asked about it any more */
 	bool turn_asked;
 	bool turn_started; /* seen running, by any sign */
 	bool turn_over;
+	bool settling;         /* the end has been near since the last event */
+	unsigned unsubscribed; /* how often */
 	char turn_id[THREAD_ID_MAX];
 
 	/* thread_text.c */
@@ -73,9 +76,11 @@ struct thread {
 	json_t *tool_calls; /* raw items, until the response is complete */
 	struct usage usage; /* sum of the responses */
 	bool usage_known;
-	bool completed; /* the model has said its last word */
-	bool error_known;
-	struct failure error; /* told, but the turn's end is still to come */
+	bool completed;       /* the model has said its last word */
+	bool error_known;     /* the turn has failed, but its end is still to come */
+	bool retrying;        /* codex asks the provider again, and nothing has come since */
+	unsigned retries;     /* since something new was said */
+	struct failure error; /* of either */
 };
 
 /* thread.c */
@@ -87,9 +92,10 @@ void thread_finish(struct thread *t, enum finish_reason finish);
 /* turn_started or turn_over has changed: leaving may go on. */
 void thread_turn_changed(struct thread *t);
 void thread_closed_by_server(struct thread *t);
-/* Calls thread_grace_over while begun. */
-void thread_set_timer(struct thread *t, uint64_t ms);
-void thread_stop_timer(struct thread *t);
+/* The turn's end should come now: when it does not, codex is asked how the thread is. */
+void thread_settle(struct thread *t);
+/* It goes on after all. */
+void thread_unsettle(struct thread *t);
 
 /* thread_events.c */
 
@@ -102,8 +108,8 @@ void thread_mark_started(struct thread *t);
 /* Nothing once it is over. */
 void thread_emit(struct thread *t, const struct event *event);
 void thread_fail_with(struct thread *t, enum failure_kind kind, const char *message);
-/* What should have ended the turn has not come: ends it with what is known. */
-void thread_grace_over(struct thread *t);
+/* The turn is over, but nobody has said how: ends it with what is known. well: codex is idle. */
+void thread_end_untold(struct thread *t, bool well);
 void thread_events_free(struct thread *t);
 
 /* thread_text.c */

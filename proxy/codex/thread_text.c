@@ -96,8 +96,10 @@ say(struct thread *t, struct replay *replay, struct event *event)
 		                 "The model's stream broke, and a second try went another way.");
 		return;
 	}
-	if (event->text.len > 0)
-		thread_emit(t, event);
+	if (event->text.len == 0)
+		return;
+	t->retries = 0;
+	thread_emit(t, event);
 }
 
 static void

@@ -14,6 +14,7 @@
 
 #define ID_SIZE    40
 #define FAULTS_MAX 16
+#define CODE_CUT   1 /* of a fault: the connection drops instead; no JSON-RPC code is positive */
 
 struct thread {
 	struct thread *next;
@@ -35,6 +36,7 @@ static struct {
 	struct thread *threads;
 	struct fault faults[FAULTS_MAX];
 	size_t fault_count;
+	unsigned keep_loaded; /* unsubscribes that will not unload, as codex has some in a burst */
 	FILE *record;
 	unsigned ids;
 	uv_poll_t commands;
@@ -314,7 +316,9 @@ on_unsubscribe(struct connection *c, const char *id, const json_t *params)
 	struct thread *t = thread_find(json_string_value(json_object_get(params, "threadId")));
 
 	respond(c, id, t != NULL ? "{\"status\":\"unsubscribed\"}" : "{\"status\":\"notLoaded\"}");
-	if (t != NULL)
+	if (t != NULL && server.keep_loaded > 0)
+		server.keep_loaded--;
+	else if (t != NULL)
 		thread_unload(t);
 }
 
@@ -387,7 +391,9 @@ spoilt(struct connection *c, const char *method, const char *id, const json_t *p
 	if (!take_fault(server.faults, server.fault_count, method, &code) &&
 	    (t == NULL || !take_fault(t->plan.faults, t->plan.fault_count, method, &code)))
 		return false;
-	if (code != 0)
+	if (code == CODE_CUT)
+		connection_cut(c);
+	else if (code != 0)
 		respond_error(c, id, code, "as the test wanted");
 	return true;
 }
@@ -467,7 +473,9 @@ add_fault(const char *what, const char *method, int code, unsigned times)
 
 	if (server.fault_count == FAULTS_MAX)
 		errx(64, "too many faults");
-	*f = (struct fault){.code = strcmp(what, "mute") == 0 ? 0 : code, .times = times};
+	if (strcmp(what, "rpc-error") != 0)
+		code = strcmp(what, "cut") == 0 ? CODE_CUT : 0;
+	*f = (struct fault){.code = code, .times = times};
 	(void)snprintf(f->method, sizeof(f->method), "%s", method);
 	server.fault_count++;
 }
@@ -479,6 +487,8 @@ order(const char *line)
 	int code = -32603;
 	unsigned times = 1;
 
+	if (sscanf(line, "keep-loaded %u", &server.keep_loaded) == 1)
+		return;
 	if (strcmp(line, "clear") == 0) {
 		server.fault_count = 0;
 	} else if (strcmp(line, "drop") == 0) {
@@ -488,7 +498,8 @@ order(const char *line)
 		while (server.threads != NULL)
 			thread_unload(server.threads);
 	} else if (sscanf(line, "%15s %47s %u %d", what, method, &times, &code) >= 2 &&
-	           (strcmp(what, "mute") == 0 || strcmp(what, "rpc-error") == 0)) {
+	           (strcmp(what, "mute") == 0 || strcmp(what, "rpc-error") == 0 ||
+	            strcmp(what, "cut") == 0)) {
 		add_fault(what, method, code, times);
 	} else {
 		errx(64, "what is \"%s\"?", line);
@@ -551,8 +562,9 @@ usage(FILE *out)
 		"                       [--on ORDER]... [--control] [--die-with-parent]\n"
 		"  --record FILE  append each message of the clients as one line; -: print it\n"
 		"  --control      read orders from stdin, one a line, each confirmed on stdout\n"
-		"  ORDER          mute METHOD [TIMES] | rpc-error METHOD [TIMES [CODE]] | clear |\n"
-		"                 drop | close-threads\n",
+		"  ORDER          mute|cut METHOD [TIMES] | rpc-error METHOD [TIMES [CODE]] | "
+	        "clear |\n"
+		"                 drop | close-threads | keep-loaded TIMES\n",
 		out);
 }
 

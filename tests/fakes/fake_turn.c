@@ -10,11 +10,16 @@
  *   !reason TEXT             a reasoning summary
  *   !flood N                 N deltas "x " at once
  *   !wait MS   !silence      a pause; nothing more at all
- *   !retry                   codex tells that it tries again; say what comes then
+ *   !retry [CAUSE]           codex tells that it tries again; say what comes then
  *   !fail INFO MESSAGE       the turn fails; INFO is codexErrorInfo as JSON without spaces
  *   !early                   turn/started and the deltas before the answer of turn/start
  *   !deltas-first            deltas before anything tells the turn's id
- *   !lost-completed          no turn/completed        !lost-all  no end of any kind
+ *   !lost-completed          no turn/completed, although it is over
+ *   !endless                 no turn/completed, and it is not over
+ *   !lost-all                no end of any kind, and it is not over
+ *   !lose|!double|!swap|!cut METHOD  that notification (turn/start: the answer of it) is left
+ *                            out, comes twice, comes after the next one, or is where the
+ *                            connection drops; for all of its kind in the turn
  *   !closed                  thread/closed, and nothing after it
  *   !close-socket            the connection drops
  *   !garbage                 binary frames, bad JSON, unknown and strange notifications
@@ -38,7 +43,13 @@ struct maker {
 	bool early;
 	bool deltas_first;
 	bool no_completed;
+	bool endless;
 	bool no_end;
+	struct edit {
+		enum edit_kind kind;
+		char method[48];
+	} edits[4];
+	size_t edit_count;
 	bool waits; /* for the client: a tool call, or silence */
 };
 
@@ -231,13 +242,14 @@ static void
 do_retry(void *arg, const char *rest)
 {
 	struct maker *m = arg;
+	AUTO_FREE char *cause =
+		text_quoted(rest[0] != '\0' ? rest : "stream disconnected before completion");
 
 	NOTE(m, "error",
 	     "\"error\":{\"message\":\"Reconnecting... 1/1\",\"codexErrorInfo\":{"
-	     "\"responseStreamDisconnected\":{\"httpStatusCode\":null}},\"additionalDetails\":"
-	     "\"stream disconnected before "
-	     "completion\",\"misalignment\":null},\"willRetry\":true," IDS,
-	     IDS_OF(m));
+	     "\"responseStreamDisconnected\":{\"httpStatusCode\":null}},\"additionalDetails\":%s,"
+	     "\"misalignment\":null},\"willRetry\":true," IDS,
+	     cause, IDS_OF(m));
 }
 
 static void
@@ -270,6 +282,46 @@ static void
 do_lost_completed(void *arg, const char *rest)
 {
 	((struct maker *)arg)->no_completed = true;
+}
+
+static void
+do_endless(void *arg, const char *rest)
+{
+	((struct maker *)arg)->endless = true;
+}
+
+static void
+add_edit(struct maker *m, enum edit_kind kind, const char *method)
+{
+	if (m->edit_count == NELEM(m->edits))
+		return;
+	m->edits[m->edit_count].kind = kind;
+	(void)snprintf(m->edits[m->edit_count].method, sizeof(m->edits[0].method), "%s", method);
+	m->edit_count++;
+}
+
+static void
+do_lose(void *arg, const char *rest)
+{
+	add_edit(arg, EDIT_LOSE, rest);
+}
+
+static void
+do_double(void *arg, const char *rest)
+{
+	add_edit(arg, EDIT_DOUBLE, rest);
+}
+
+static void
+do_swap(void *arg, const char *rest)
+{
+	add_edit(arg, EDIT_SWAP, rest);
+}
+
+static void
+do_cut(void *arg, const char *rest)
+{
+	add_edit(arg, EDIT_CUT, rest);
 }
 
 static void
@@ -410,7 +462,12 @@ static const struct directive directives[] = {
 	{"!early",          do_early         },
 	{"!deltas-first",   do_deltas_first  },
 	{"!lost-completed", do_lost_completed},
+	{"!endless",        do_endless       },
 	{"!lost-all",       do_lost_all      },
+	{"!lose",           do_lose          },
+	{"!double",         do_double        },
+	{"!swap",           do_swap          },
+	{"!cut",            do_cut           },
 	{"!closed",         do_closed        },
 	{"!close-socket",   do_close_socket  },
 	{"!garbage",        do_garbage       },
@@ -452,8 +509,12 @@ add_end(struct maker *m)
 		         ",\"modelContextWindow\":258400}",
 		     IDS_OF(m));
 	}
-	if (m->no_completed)
+	if (m->endless)
 		return;
+	if (m->no_completed) {
+		script_add(&m->plan->script, STEP_MARK, MARK_ENDED);
+		return;
+	}
 	NOTE(m, "turn/completed", "\"threadId\":\"%s\",\"turn\":" TURN_FMT, m->thread, m->turn,
 	     m->turn, m->error == NULL && m->last_item != NULL ? m->last_item : "",
 	     m->error == NULL ? "summary" : "notLoaded", m->error == NULL ? "completed" : "failed",
@@ -507,6 +568,9 @@ turn_plan_make(struct turn_plan *p, const json_t *items, const char *thread_id, 
 	if (m.deltas_first)
 		add_started(&m);
 	add_end(&m);
+	for (size_t i = 0; i < m.edit_count; i++)
+		script_edit(&p->script, m.edits[i].kind, m.edits[i].method, MARK_RESPOND,
+		            MARK_CLOSE);
 	free(m.last_item);
 	free(m.error);
 }

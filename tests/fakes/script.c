@@ -68,6 +68,80 @@ script_printf(struct script *s, const char *fmt, ...)
 	script_send(s, text, strlen(text), 1);
 }
 
+static bool
+is_of_method(const struct step *step, const char *method, unsigned answer)
+{
+	static const char prefix[] = "{\"method\":\"";
+	size_t at = sizeof(prefix) - 1, len = strlen(method);
+	const char *frame;
+
+	if (step->kind == STEP_MARK)
+		return step->value == answer && strcmp(method, "turn/start") == 0;
+	if (step->kind != STEP_SEND || step->len <= at + len)
+		return false;
+	frame = step->data + SCRIPT_HEADROOM;
+	return memcmp(frame, prefix, at) == 0 && memcmp(frame + at, method, len) == 0 &&
+	       frame[at + len] == '"';
+}
+
+/* The next step that is seen from outside; NULL: none. */
+static struct step *
+next_visible(struct script *s, size_t at)
+{
+	while (++at < s->count)
+		if (s->steps[at].kind == STEP_SEND)
+			return &s->steps[at];
+	return NULL;
+}
+
+static void
+make_mark(struct step *step, unsigned mark)
+{
+	free(step->data);
+	*step = (struct step){.kind = STEP_MARK, .value = mark};
+}
+
+static void
+make_pause(struct step *step)
+{
+	make_mark(step, 0);
+	step->kind = STEP_WAIT;
+}
+
+void
+script_edit(struct script *s, enum edit_kind kind, const char *method, unsigned answer,
+            unsigned cut)
+{
+	struct step *next, held;
+
+	for (size_t i = 0; i < s->count; i++) {
+		struct step *step = &s->steps[i];
+
+		if (!is_of_method(step, method, answer))
+			continue;
+		switch (kind) {
+		case EDIT_LOSE:
+			make_pause(step);
+			break;
+		case EDIT_DOUBLE:
+			step->value *= step->kind == STEP_SEND ? 2 : 1;
+			break;
+		case EDIT_CUT:
+			make_mark(step, cut);
+			break;
+		case EDIT_SWAP:
+			next = next_visible(s, i);
+			if (next == NULL)
+				break;
+			held = *step;
+			*step = *next;
+			*next = held;
+			i = (size_t)(next - s->steps);
+			break;
+		}
+	}
+}
+
 char *
 text_printf(const char *fmt, ...)
 {

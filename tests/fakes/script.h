@@ -40,6 +40,17 @@ void script_add(struct script *s, enum step_kind kind, unsigned value);
 void script_send(struct script *s, const char *data, size_t len, unsigned count);
 void script_printf(struct script *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void script_free(struct script *s);
+enum edit_kind {
+	EDIT_LOSE,   /* it is not sent */
+	EDIT_DOUBLE, /* it is sent twice */
+	EDIT_SWAP,   /* it is sent after the one that follows */
+	EDIT_CUT,    /* there is the mark "cut" in its place */
+};
+
+/* Every frame that begins as a notification of this method does; for "turn/start", the mark
+ * "answer". */
+void script_edit(struct script *s, enum edit_kind kind, const char *method, unsigned answer,
+                 unsigned cut);
 char *text_printf(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* A JSON string literal, quotes included; caller frees. */
 char *text_quoted(const char *text);

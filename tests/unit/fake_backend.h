@@ -33,6 +33,7 @@ static struct {
 	bool usable;
 	bool no_memory;         /* for threads */
 	bool none_to_pick;      /* although usable */
+	bool retrying;          /* every thread, the provider */
 	struct thread *threads; /* that work */
 	unsigned begun, cancelled;
 } codex;
@@ -96,6 +97,14 @@ thread_cancel(struct thread *t)
 	codex.cancelled++;
 	DL_DELETE(codex.threads, t);
 	free(t);
+}
+
+bool
+thread_is_retrying(const struct thread *t, struct failure *out)
+{
+	if (codex.retrying)
+		failure_set(out, FAILURE_UPSTREAM_UNREACHABLE, "no way to the provider");
+	return codex.retrying;
 }
 
 const char *

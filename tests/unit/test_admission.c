@@ -74,6 +74,60 @@ tickets_are_admitted_in_the_order_they_came(void **state)
 }
 
 static void
+keys_are_served_in_turn_and_each_in_its_order(void **state)
+{
+	static const unsigned keys[] = {7, 7, 7, 7, 9, 9, 8};
+
+	begin(1, 8);
+	for (unsigned i = 0; i < NELEM(keys); i++) {
+		tickets[i].key = keys[i];
+		assert_true(enter(i));
+	}
+	for (unsigned i = 0; i < NELEM(keys); i++)
+		leave((unsigned)(order[i] - '0'));
+	assert_string_equal(order, "0641523");
+	assert_counts(0, 0);
+}
+
+static void
+a_key_that_comes_again_and_again_does_not_overtake(void **state)
+{
+	begin(1, 8);
+	tickets[0].key = 1;
+	for (unsigned i = 1; i < 4; i++)
+		tickets[i].key = 2;
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(enter(i));
+	leave(0); /* one at a time, but always at once */
+	assert_true(enter(0));
+	leave(1);
+	leave(0);
+	assert_true(enter(0));
+	leave(2);
+	assert_string_equal(order, "01020");
+	leave(3);
+	leave(0);
+	assert_counts(0, 0);
+}
+
+static void
+one_that_comes_again_is_the_next_of_all_keys(void **state)
+{
+	begin(1, 8);
+	for (unsigned i = 0; i < 3; i++) {
+		tickets[i].key = i;
+		assert_true(enter(i));
+	}
+	admission_reenter(&admission, &tickets[0]);
+	assert_string_equal(order, "00");
+	leave(0);
+	assert_string_equal(order, "001"); /* and it has not cost the others their place */
+	leave(2);
+	leave(1);
+	assert_counts(0, 0);
+}
+
+static void
 a_full_queue_refuses(void **state)
 {
 	begin(1, 2);
@@ -228,6 +282,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tickets_are_admitted_in_the_order_they_came),
+		cmocka_unit_test(keys_are_served_in_turn_and_each_in_its_order),
+		cmocka_unit_test(a_key_that_comes_again_and_again_does_not_overtake),
+		cmocka_unit_test(one_that_comes_again_is_the_next_of_all_keys),
 		cmocka_unit_test(a_full_queue_refuses),
 		cmocka_unit_test(without_a_queue_only_free_slots_count),
 		cmocka_unit_test(while_closed_all_wait),

@@ -322,12 +322,52 @@ a_refused_call_is_told_from_one_without_an_answer(void **state)
 	assert_int_equal(f.kind, FAILURE_BACKEND_ERROR);
 }
 
+static void
+a_retry_tells_what_it_gets_over(void **state)
+{
+	static const struct {
+		const char *notice, *cause, *status;
+		enum failure_kind kind;
+		const char *says;
+	} rows[] = {
+		{"Reconnecting... 1/5",                 "Connection failed: error sending request",   "null",
+	         FAILURE_UPSTREAM_UNREACHABLE,											       "Connection failed"          },
+		{"Reconnecting... waiting for network", "error sending request for url (http://x)",
+	         "null",										       FAILURE_UPSTREAM_UNREACHABLE, "error sending request"      },
+		{"Reconnecting... waiting for network", NULL,                                         "null",  FAILURE_UPSTREAM_UNREACHABLE,
+	         "Reconnecting"																	   },
+		{"Reconnecting... 2/5",                 "unexpected status 503: busy, url: http://x", "503",
+	         FAILURE_UPSTREAM_ERROR,												     "unexpected status 503: busy"},
+		{"Reconnecting... 2/5",                 "stream disconnected before completion",      "null",
+	         FAILURE_STREAM_DISCONNECTED,												"stream disconnected"        },
+		{"Reconnecting... 2/5",                 "something new",                              "\"x\"", FAILURE_UPSTREAM_ERROR,
+	         "something new"																	  },
+		{NULL,				  "",					   "null",  FAILURE_UPSTREAM_ERROR,       "Codex gave no reason."      },
+	};
+
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		json_auto_t *error = json_pack("{s:s*,s:s*,s:{s:{s:o}}}", "message", rows[i].notice,
+		                               "additionalDetails", rows[i].cause, "codexErrorInfo",
+		                               "responseStreamDisconnected", "httpStatusCode",
+		                               json_loads(rows[i].status, JSON_DECODE_ANY, NULL));
+
+		assert_non_null(error);
+		codex_retry_to_failure(&f, error);
+		assert_int_equal(f.kind, rows[i].kind);
+		assert_ptr_equal(strstr(f.message, rows[i].says), f.message);
+		assert_null(strstr(f.message, "http://"));
+	}
+	codex_retry_to_failure(&f, NULL);
+	assert_int_equal(f.kind, FAILURE_UPSTREAM_ERROR);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_of_error_is_known_by_its_name_or_status),
 		cmocka_unit_test(what_codex_has_no_name_for_is_known_by_its_words),
+		cmocka_unit_test(a_retry_tells_what_it_gets_over),
 		cmocka_unit_test(addresses_are_not_shown),
 		cmocka_unit_test(the_raw_body_of_a_400_is_taken_apart),
 		cmocka_unit_test(fields_that_are_too_long_are_cut_between_characters),

@@ -108,6 +108,26 @@ a_model_that_cannot_be_known_yet_is_resolved_when_a_backend_is_there(void **stat
 }
 
 static void
+several_keys_are_served_in_turn(void **state)
+{
+	static const unsigned keys[] = {1, 1, 1, 2, 3};
+
+	open_turns(1, 5);
+	for (unsigned i = 0; i < 5; i++)
+		callers[i].turn =
+			turn_submit_for(turns, conversation_new(), keys[i], on_event, &callers[i]);
+	run_loop(&loop);
+	codex_finishes(FINISH_STOP); /* of key 1 */
+	assert_string_equal(callers[1].heard, "M");
+	assert_string_equal(callers[3].heard, "MA");
+	codex_finishes(FINISH_STOP);
+	assert_string_equal(callers[4].heard, "MA");
+	for (unsigned i = 0; i < 3; i++)
+		codex_finishes(FINISH_STOP);
+	assert_string_equal(callers[2].heard, "MAF");
+}
+
+static void
 turns_over_the_limits_wait_or_are_refused(void **state)
 {
 	open_turns(2, 1);
@@ -282,6 +302,7 @@ main(void)
 		with_turns(a_failure_that_another_try_cannot_cure_is_told),
 		with_turns(an_unknown_model_is_told_at_once),
 		with_turns(a_model_that_cannot_be_known_yet_is_resolved_when_a_backend_is_there),
+		with_turns(several_keys_are_served_in_turn),
 		with_turns(turns_over_the_limits_wait_or_are_refused),
 		with_turns(the_end_of_a_turn_is_told_before_the_next_one_begins),
 		with_turns(no_memory_for_a_thread_ends_the_turn),

@@ -308,11 +308,24 @@ a_later_drain_does_not_put_off_the_end(void **state)
 	assert_int_equal(told.drained, 1);
 }
 
+static void
+a_provider_that_cannot_be_reached_is_told_where_codex_only_tries_again(void **state)
+{
+	open_turns(1, 1);
+	codex.retrying = true;
+	(void)submit(0);
+	pass_time(&loop, 20000);
+	assert_failed(&callers[0], "MAX", FAILURE_UPSTREAM_UNREACHABLE);
+	assert_int_equal(told.last_failure, FAILURE_UPSTREAM_UNREACHABLE);
+	assert_int_equal(codex.cancelled, 1);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_turns(waiting_too_long_for_a_slot_is_said_so),
+		with_turns(a_provider_that_cannot_be_reached_is_told_where_codex_only_tries_again),
 		with_turns(waiting_too_long_for_a_backend_is_said_so),
 		with_turns(a_model_that_gives_no_sign_is_given_up),
 		with_turns(a_model_that_falls_silent_is_given_up),
