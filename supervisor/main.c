@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/settings.h"
 #include "supervisor/cli.h"
+#include "supervisor/cli_check.h"
 #include "supervisor/supervisor.h"
 
 static const char usage[] =
@@ -18,6 +19,8 @@ static const char usage[] =
 	"  restart APP|all [--no-wait]\n"
 	"                      one after the other, each ready again before the next one goes\n"
 	"  shutdown            stop everything\n"
+	"  check FILE          what is wrong in an ecosystem file, and what means something else\n"
+	"                      here than under PM2 (0: nothing is wrong, 78: something is)\n"
 	"  settings            the environment variables that `run` reads\n"
 	"  version, help\n"
 	"\n"
@@ -101,8 +104,15 @@ main(int argc, char **argv)
 		return wrong_usage("a command is needed");
 	if (strcmp(command, "restart") == 0 && operand != NULL && optind + 2 == argc)
 		return cli_restart(&cli, operand);
-	if (operand != NULL || strcmp(command, "restart") == 0)
-		return wrong_usage(operand != NULL ? "too many arguments" : "which app?");
+	if (strcmp(command, "check") == 0 && operand != NULL && optind + 2 == argc)
+		return cli_check(operand);
+	if (strcmp(command, "run") == 0 && operand != NULL)
+		return wrong_usage("run FILE is not available yet: run starts the built-in pair; "
+		                   "check FILE reads one");
+	if (operand != NULL || strcmp(command, "restart") == 0 || strcmp(command, "check") == 0)
+		return wrong_usage(operand != NULL                 ? "too many arguments"
+		                   : strcmp(command, "check") == 0 ? "which file?"
+		                                                   : "which app?");
 	if (strcmp(command, "run") == 0)
 		return run();
 	if (strcmp(command, "status") == 0)
