@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import assert from 'node:assert/strict';
-import { withDeadline } from './supervisor_kit.mjs';
+import { endsWithUs, withDeadline } from './supervisor_kit.mjs';
 
 // Lines end with \n and nothing else: node:readline would also cut at U+2028, which is text here.
 export function onLines(stream, fn) {
@@ -67,7 +67,7 @@ export class Program {
     this.name = file.split('/').at(-1);
     this.log = new Feed(); // stderr
     this.out = new Feed(); // stdout
-    this.process = spawn(file, args, { env, stdio: [stdin, 'pipe', 'pipe', ...more] });
+    this.process = endsWithUs(spawn(file, args, { env, stdio: [stdin, 'pipe', 'pipe', ...more] }));
     this.pid = this.process.pid;
     onLines(this.process.stderr, (text) => this.log.push(parsed(text)));
     onLines(this.process.stdout, (text) => this.out.push(parsed(text)));

@@ -61,6 +61,18 @@ export async function freePort() {
   return port;
 }
 
+// A test run that is ended from outside takes what it has started with it.
+const started = new Set();
+process.on('exit', () => started.forEach((child) => child.kill('SIGKILL')));
+for (const [signal, number] of [['SIGTERM', 15], ['SIGINT', 2], ['SIGHUP', 1]])
+  process.on(signal, () => process.exit(128 + number));
+
+export function endsWithUs(child) {
+  started.add(child);
+  child.once('exit', () => started.delete(child));
+  return child;
+}
+
 export function environOf(pid) {
   const text = fs.readFileSync(`/proc/${pid}/environ`, 'utf8');
   return Object.fromEntries(
@@ -168,10 +180,7 @@ export class Sidecar {
 
   start({ under = [] } = {}) {
     const [file, ...args] = [...under, this.bin, 'run'];
-    this.process = spawn(file, args, {
-      env: this.env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    this.process = endsWithUs(spawn(file, args, { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] }));
     this.pid = this.process.pid;
     this.exited = once(this.process, 'exit').then(([code, signal]) => ({ code, signal }));
     readline.createInterface({ input: this.process.stderr }).on('line', (text) => {
