@@ -212,9 +212,8 @@ check_available(struct load *l)
 		{"CODEX_TOOL_POLICY_PATH",  s->tool_policy_path != NULL },
 		{"CODEX_TOOL_APPROVAL",
 	         s->tool_approval != NULL && strcmp(s->tool_approval,     "deny") != 0},
-		{"CODEX_METRICS_NO_AUTH",                         s->metrics_no_auth                              },
-		{"CODEX_PROFILE=agent",                         s->profile == PROFILE_AGENT  },
-		{"CODEX_HISTORY_MODE=transcript",                         s->history_mode == HISTORY_TRANSCRIPT                    },
+		{"CODEX_PROFILE=agent",                         s->profile == PROFILE_AGENT                                },
+		{"CODEX_HISTORY_MODE=transcript",                         s->history_mode == HISTORY_TRANSCRIPT},
 	};
 
 	for (size_t i = 0; i < NELEM(missing); i++)

@@ -71,6 +71,23 @@ add_request(struct line *l, const struct http_exchange *x, const char *outcome)
 	add(l, LOG_INT("ms", (uv_hrtime() - http_started_ns(x)) / NS_PER_MS));
 }
 
+static void
+count(const struct api *api, const struct http_exchange *x, const char *outcome,
+      const struct access *a)
+{
+	uint64_t began = http_started_ns(x);
+	const struct metrics_request r = {
+		.path = api_route_name(http_path(x)),
+		.status = http_status(x),
+		.outcome = outcome,
+		.ns = uv_hrtime() - began,
+		.queue_ns = a->admitted_ns != 0 ? a->admitted_ns - began : 0,
+		.first_ns = a->first_ns != 0 ? a->first_ns - began : 0,
+	};
+
+	metrics_request(api->metrics, &r);
+}
+
 void
 access_log(const struct api *api, const struct http_exchange *x, const char *model,
            const char *outcome, const struct usage *usage)
@@ -90,6 +107,8 @@ access_log(const struct api *api, const struct http_exchange *x, const char *mod
 	add(&l, LOG_INT("output_tokens", usage->output_tokens));
 	add(&l, LOG_INT("reasoning_tokens", usage->reasoning_output_tokens));
 	log_fields(LOG_LEVEL_INFO, l.fields, l.count, "request");
+	count(api, x, outcome, &r->access);
+	metrics_usage(api->metrics, usage);
 }
 
 static const char *
@@ -111,9 +130,11 @@ void
 access_log_plain(const struct api *api, const struct http_exchange *x, bool complete)
 {
 	const char *outcome = plain_outcome(http_status(x), complete);
+	const struct access none = {0};
 	struct line l = {.count = 0};
 
 	add_request(&l, x, outcome);
 	log_fields(complete && api_is_probe(http_path(x)) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
 	           l.fields, l.count, "request");
+	count(api, x, outcome, &none);
 }

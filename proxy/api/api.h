@@ -9,6 +9,7 @@
 #include "proxy/api/auth.h"
 #include "proxy/api/models.h"
 #include "proxy/http/http.h"
+#include "proxy/metrics.h"
 #include "proxy/rate_limit.h"
 #include "proxy/turn.h"
 
@@ -20,10 +21,14 @@ struct api_request {
 	struct access access;
 };
 
+#define API_REASONS_MAX 4
+
 /* What /readyz says. */
 struct api_readiness {
 	bool ready;
-	char reason[256]; /* why not */
+	bool degraded; /* not ready, and nobody's fault here: the provider fails */
+	unsigned reason_count;
+	char reasons[API_REASONS_MAX][512]; /* why not, or what is wrong all the same */
 };
 
 struct api {
@@ -33,14 +38,18 @@ struct api {
 	struct models *models;
 	struct turns *turns;
 	struct rate_limit rate_limit;
+	struct metrics *metrics; /* NULL: nothing is counted */
 	void (*readiness)(void *arg, struct api_readiness *out);
+	void (*figures)(void *arg, struct metrics_now *out);
 	void *arg;
 };
 
 /* For http_server_new; their arg is the struct api. */
 extern const struct http_handlers api_handlers;
 
-/* Is this the path of a probe, which comes every few seconds? */
+/* The route of this path, for figures: of a closed set, "other" when there is none. */
+const char *api_route_name(const char *path);
+/* Is it one of a probe, which comes every few seconds? */
 bool api_is_probe(const char *path);
 
 #endif

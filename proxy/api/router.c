@@ -24,15 +24,21 @@ get_ready(struct api *api, struct http_exchange *x, const char *tail)
 {
 	struct api_readiness readiness = {0};
 	struct turns_stats stats = turns_stats(api->turns);
+	json_auto_t *reasons = json_array();
 	json_auto_t *body = NULL;
 	AUTO_FREE char *text = NULL;
 	size_t len = 0;
 
 	api->readiness(api->arg, &readiness);
-	body = json_pack("{s:s,s:i,s:i}", "status", readiness.ready ? "ready" : "not_ready",
+	for (unsigned i = 0; i < readiness.reason_count; i++) /* one may have been cut */
+		(void)json_array_append_new(reasons, json_string_lossy(readiness.reasons[i]));
+	body = json_pack("{s:s,s:i,s:i}", "status",
+	                 readiness.ready      ? "ready"
+	                 : readiness.degraded ? "degraded"
+	                                      : "not_ready",
 	                 "in_flight", (int)stats.running, "queued", (int)stats.waiting);
-	if (!readiness.ready && body != NULL)
-		(void)json_object_set_new(body, "reasons", json_pack("[s]", readiness.reason));
+	if (readiness.reason_count > 0 && body != NULL)
+		(void)json_object_set(body, "reasons", reasons);
 	text = json_to_text(body, &len);
 	http_reply(x, readiness.ready ? 200 : 503, "application/json", text != NULL ? text : "",
 	           len);
@@ -51,24 +57,52 @@ get_model(struct api *api, struct http_exchange *x, const char *tail)
 }
 
 static void
+get_metrics(struct api *api, struct http_exchange *x, const char *tail)
+{
+	struct json_buf page = {0};
+	struct metrics_now now = {0};
+
+	api->figures(api->arg, &now);
+	metrics_print(api->metrics, &now, &page);
+	if (page.failed) {
+		struct api_error error;
+
+		api_error_set(&error, 500, "server_error", "internal_error", "Out of memory.");
+		api_error_reply(x, &error);
+	} else {
+		http_reply(x, 200, METRICS_CONTENT_TYPE, page.data, page.len);
+	}
+	json_buf_free(&page);
+}
+
+static void
 post_chat(struct api *api, struct http_exchange *x, const char *tail)
 {
 	chat_handle(api, x);
 }
 
+/* When a route asks for the key. */
+enum route_key {
+	KEY_ALWAYS,
+	KEY_FROM_AFAR, /* not on this machine, nor with CODEX_METRICS_NO_AUTH */
+	KEY_NEVER,     /* probes have none */
+};
+
 static const struct route {
 	const char *path;
 	bool prefix; /* path ends in '/', and something must follow */
 	enum http_method method;
-	bool open; /* without a key: probes have none */
+	enum route_key key;
+	bool probe; /* comes every few seconds */
 	route_fn handle;
 } routes[] = {
-	{"/healthz",             false, HTTP_GET,  true,  get_alive },
-	{"/readyz",              false, HTTP_GET,  true,  get_ready },
-	{"/health",              false, HTTP_GET,  true,  get_ready },
-	{"/v1/models",           false, HTTP_GET,  false, get_models},
-	{"/v1/models/",          true,  HTTP_GET,  false, get_model },
-	{"/v1/chat/completions", false, HTTP_POST, false, post_chat },
+	{"/healthz",             false, HTTP_GET,  KEY_NEVER,     true,  get_alive  },
+	{"/readyz",              false, HTTP_GET,  KEY_NEVER,     true,  get_ready  },
+	{"/health",              false, HTTP_GET,  KEY_NEVER,     true,  get_ready  },
+	{"/metrics",             false, HTTP_GET,  KEY_FROM_AFAR, true,  get_metrics},
+	{"/v1/models",           false, HTTP_GET,  KEY_ALWAYS,    false, get_models },
+	{"/v1/models/",          true,  HTTP_GET,  KEY_ALWAYS,    false, get_model  },
+	{"/v1/chat/completions", false, HTTP_POST, KEY_ALWAYS,    false, post_chat  },
 };
 
 static const struct route *
@@ -84,12 +118,20 @@ find_route(const char *path)
 	return NULL;
 }
 
+const char *
+api_route_name(const char *path)
+{
+	const struct route *route = find_route(path);
+
+	return route != NULL ? route->path : "other";
+}
+
 bool
 api_is_probe(const char *path)
 {
 	const struct route *route = find_route(path);
 
-	return route != NULL && route->open;
+	return route != NULL && route->probe;
 }
 
 static int
@@ -139,11 +181,28 @@ within_rate(struct api *api, struct http_exchange *x, struct api_error *error)
 	http_add_header(x, "x-ratelimit-reset-requests", text);
 	if (allowed)
 		return true;
+	metrics_rate_limited(api->metrics);
 	api_error_set(error, 429, "rate_limit_error", "rate_limit_exceeded",
 	              "More than %u requests a minute: CODEX_PROXY_RATE_LIMIT of this server.",
 	              api->rate_limit.per_minute);
 	error->retry_after_sec = (int64_t)(state.next_token_ms + 999) / 1000;
 	return false;
+}
+
+/* A client on this machine is taken at its word, unless it speaks for another one. */
+static bool
+is_open(const struct api *api, const struct http_exchange *x, const struct route *route)
+{
+	switch (route->key) {
+	case KEY_ALWAYS:
+		return false;
+	case KEY_FROM_AFAR:
+		return api->settings->metrics_no_auth ||
+		       (http_peer_is_local(x) && http_header(x, HTTP_X_FORWARDED_FOR) == NULL);
+	case KEY_NEVER:
+		break;
+	}
+	return true;
 }
 
 /* Everything that can be refused is refused before the body is read. */
@@ -157,7 +216,7 @@ on_head(void *arg, struct http_exchange *x)
 	struct api_error error;
 	int key;
 
-	if (route != NULL && route->open)
+	if (route != NULL && is_open(api, x, route))
 		return method == HTTP_GET || method == HTTP_HEAD ? 0 : refuse_method(x, route);
 	key = auth_key(api->auth, http_header(x, HTTP_AUTHORIZATION));
 	if (key < 0) {

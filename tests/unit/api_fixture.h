@@ -23,8 +23,10 @@ static const char *not_ready; /* NULL: ready */
 static inline void
 readiness(void *arg, struct api_readiness *out)
 {
-	out->ready = not_ready == NULL;
-	(void)snprintf(out->reason, sizeof(out->reason), "%s", not_ready != NULL ? not_ready : "");
+	*out = (struct api_readiness){.ready = not_ready == NULL};
+	if (not_ready != NULL)
+		(void)snprintf(out->reasons[out->reason_count++], sizeof(out->reasons[0]), "%s",
+		               not_ready);
 }
 
 static inline enum model_answer

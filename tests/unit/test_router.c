@@ -34,7 +34,7 @@ static void
 everything_else_needs_a_key_and_says_nothing_without(void **state)
 {
 	static const char *const paths[] = {"/v1/models", "/v1/models/x", CHAT,
-	                                    "/",          "/nope",        "/metrics"};
+	                                    "/",          "/nope",        "/metricsx"};
 
 	for (size_t i = 0; i < NELEM(paths); i++) {
 		assert_head(HTTP_GET, paths[i], NULL, NULL, 401, "invalid_api_key");
@@ -141,6 +141,53 @@ probes_tell_alive_from_ready(void **state)
 }
 
 static void
+figures(void *arg, struct metrics_now *out)
+{
+	*out = (struct metrics_now){.queued = 17};
+}
+
+static void
+metrics_need_a_key_from_afar_only(void **state)
+{
+	static const struct {
+		bool remote, no_auth;
+		const char *forwarded, *key;
+		int status;
+	} rows[] = {
+		{false, false, NULL,       NULL,         200},
+		{true,  false, NULL,       NULL,         401},
+		{true,  false, NULL,       "Bearer key", 200},
+		{true,  true,  NULL,       NULL,         200},
+		{false, false, "10.0.0.1", NULL,         401}, /* a proxy speaks for another */
+		{false, false, "10.0.0.1", "Bearer key", 200},
+	};
+	struct http_exchange x;
+
+	api.figures = figures;
+	api.metrics = metrics_new();
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		request_make(&x, HTTP_GET, "/metrics", "");
+		x.remote = rows[i].remote;
+		settings.metrics_no_auth = rows[i].no_auth;
+		x.headers[HTTP_X_FORWARDED_FOR] = rows[i].forwarded;
+		x.headers[HTTP_AUTHORIZATION] = rows[i].key;
+		if (api_handlers.on_head(&api, &x) == 0)
+			api_handlers.on_request(&api, &x);
+		assert_int_equal(x.status, rows[i].status);
+		if (x.status == 200)
+			assert_non_null(strstr(answer_text(&x), "codex_sidecar_turns_queued 17\n"));
+		request_done(&x);
+	}
+	request_make(&x, HTTP_GET, "/metrics", "");
+	request_run(&x);
+	assert_string_equal(x.content_type, "text/plain; version=0.0.4; charset=utf-8");
+	assert_non_null(strstr(answer_text(&x), "requests_total{path=\"/metrics\","
+	                                        "status=\"4xx\",outcome=\"unauthorized\"} 2\n"));
+	request_done(&x);
+	metrics_free(api.metrics);
+}
+
+static void
 models_are_listed_and_shown(void **state)
 {
 	struct http_exchange x;
@@ -189,6 +236,7 @@ main(void)
 		with_api(only_json_is_read),
 		with_api(the_rate_limit_counts_requests_that_have_a_key_and_probes_never),
 		with_api(probes_tell_alive_from_ready),
+		with_api(metrics_need_a_key_from_afar_only),
 		with_api(models_are_listed_and_shown),
 		with_api(errors_of_the_server_itself_have_the_same_shape),
 	};

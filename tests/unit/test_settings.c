@@ -154,16 +154,15 @@ all_wrong_values_are_reported_at_once(void **state)
 static void
 what_this_version_does_not_do_is_refused(void **state)
 {
-	char *text = complaints(6, SETTING_PROXY,
+	char *text = complaints(5, SETTING_PROXY,
 	                        ENV(KEY, "CODEX_PROFILE=agent", "CODEX_HISTORY_MODE=transcript",
 	                            "CODEX_CORS_ORIGINS=*", "CODEX_IMAGE_FETCH_HOSTS=example.com",
-	                            "CODEX_TOOL_APPROVAL=allow", "CODEX_METRICS_NO_AUTH=1"));
+	                            "CODEX_TOOL_APPROVAL=allow"));
 
 	assert_string_equal(text,
 	                    "CODEX_CORS_ORIGINS: is not available in this version\n"
 	                    "CODEX_IMAGE_FETCH_HOSTS: is not available in this version\n"
 	                    "CODEX_TOOL_APPROVAL: is not available in this version\n"
-	                    "CODEX_METRICS_NO_AUTH: is not available in this version\n"
 	                    "CODEX_PROFILE=agent: is not available in this version\n"
 	                    "CODEX_HISTORY_MODE=transcript: is not available in this version\n");
 	free(text);

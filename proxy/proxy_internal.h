@@ -1,0 +1,68 @@
+/* proxy_internal: a whole run, shared by proxy.c (what is told, and to whom), proxy_build.c (the
+ * start) and proxy_stop.c (the end). */
+#ifndef SIDECAR_PROXY_PROXY_INTERNAL_H
+#define SIDECAR_PROXY_PROXY_INTERNAL_H
+
+#include "proxy/api/api.h"
+#include "proxy/backend_drain.h"
+#include "proxy/health.h"
+#include "proxy/lws_context.h"
+#include "proxy/metrics.h"
+#include "proxy/outcomes.h"
+#include "proxy/proxy.h"
+#include "proxy/supervisor_link.h"
+
+struct proxy {
+	uv_loop_t loop;
+	const struct settings *settings;
+	struct lws_context *lws;
+	struct http_server *http;
+	struct auth *auth;
+	struct models *models;
+	struct backend_pool *pool;
+	struct turns *turns;
+	struct supervisor_link *link; /* NULL: alone */
+	struct api api;
+	struct outcomes outcomes;
+	struct health health;
+	struct metrics *metrics;
+	bool usable[OUTCOMES_BACKENDS_MAX]; /* at the last look */
+	struct backend_drains drains;
+	char *workspace;
+	char *instructions; /* what is read from a file, or "" */
+	uv_signal_t sigterm, sigint;
+	uv_timer_t flush;
+	uint64_t flush_deadline;
+	bool listening;
+	bool draining;    /* takes no new request */
+	bool drained;     /* and none is left */
+	bool terminating; /* ends when drained */
+	struct control_request *drain_req;
+	unsigned drain_left;
+};
+
+/* proxy.c: what the parts have to say, and what they ask */
+
+void proxy_tell_readiness(struct proxy *p);
+void proxy_on_backends_change(void *arg);
+void proxy_on_stats(void *arg);
+void proxy_on_outcome(void *arg, int backend, int64_t generation, const struct failure *failure);
+enum model_answer proxy_resolve_model(void *arg, struct conversation *c);
+void proxy_readiness(void *arg, struct api_readiness *out);
+void proxy_figures(void *arg, struct metrics_now *out);
+extern const struct supervisor_link_hooks proxy_link_hooks;
+
+/* proxy_build.c */
+
+int proxy_build(struct proxy *p, struct err *err) MUST_CHECK;
+/* For a start that failed half way. */
+void proxy_unbuild(struct proxy *p);
+
+/* proxy_stop.c */
+
+void proxy_start_signals(struct proxy *p);
+/* Takes no new request from now on, and tells when those that run are over. */
+void proxy_drain(struct proxy *p, uint64_t deadline_ms);
+void proxy_answer_drain(struct proxy *p);
+
+#endif
