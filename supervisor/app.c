@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "common/log.h"
+#include "supervisor/live.h"
 #include "supervisor/process.h"
 #include "supervisor/readiness.h"
 #include "supervisor/text.h"
@@ -348,6 +349,17 @@ log_change(struct app *a, const struct app_fsm *from)
 }
 
 static void
+tell_change(const struct app *a, enum app_state from)
+{
+	live_change(&(struct live_change){.app = a->name,
+	                                  .from = from,
+	                                  .to = a->fsm.state,
+	                                  .reason = a->reason,
+	                                  .pid = a->process.pid,
+	                                  .generation = a->generation});
+}
+
+static void
 feed(struct app *a, enum app_event ev, const char *why)
 {
 	struct app_fsm from = a->fsm;
@@ -375,6 +387,7 @@ feed(struct app *a, enum app_event ev, const char *why)
 		if (a->fsm.state == APP_STOPPING)
 			a->kill_at_ms = a->since_ms + a->spec.kill_timeout_ms;
 		log_change(a, &from);
+		tell_change(a, from.state);
 		a->hooks.on_state(a->arg, a, from.state);
 	}
 	obey(a, todo);

@@ -8,6 +8,7 @@
 #include "common/control_server.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "supervisor/live.h"
 #include "supervisor/params.h"
 
 #define CONTROL_PROTOCOL 1
@@ -109,7 +110,8 @@ on_request(void *arg, struct control_conn *conn, struct control_request *req, co
 			return;
 		}
 	}
-	if (!proxy_link_request(pair_link(c->spec.pair), conn, req, method, params))
+	if (!live_request(conn, req, method, params) &&
+	    !proxy_link_request(pair_link(c->spec.pair), conn, req, method, params))
 		control_reply_error(req, CONTROL_METHOD_NOT_FOUND, "no method %s", method);
 }
 
@@ -127,6 +129,7 @@ on_conn_closed(void *arg, struct control_conn *conn)
 {
 	struct control *c = arg;
 
+	live_closed(conn);
 	proxy_link_closed(pair_link(c->spec.pair), conn);
 }
 
@@ -172,6 +175,7 @@ on_server_closed(void *arg)
 	void *fn_arg = c->on_closed_arg;
 
 	free(c);
+	live_fini();
 	if (fn != NULL)
 		fn(fn_arg);
 }

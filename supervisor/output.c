@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "supervisor/live.h"
+
 #define LAST_WORDS_MAX 256        /* what fits into a reason in `status` */
 #define READ_BUDGET    (64 << 10) /* bytes a stream may have at once: a flood starves nobody */
 
@@ -50,13 +52,17 @@ emit_line(struct stream *s)
 
 	if (s->len > 0 && s->line[s->len - 1] == '\r')
 		s->len--;
+	for (char *nul; (nul = memchr(s->line, '\0', s->len)) != NULL;)
+		*nul = ' '; /* or the rest of the line would be lost */
 	s->line[s->len] = '\0';
 	s->len = 0;
 	if (o->lift != NULL)
 		o->lift(&line, lifted, sizeof(lifted));
 	keep_last_words(o, line.text, which);
-	if (line.text[0] != '\0')
-		log_fields(line.level, fields, NELEM(fields), "%s", line.text);
+	if (line.text[0] == '\0')
+		return;
+	live_line(o->name, which, &line);
+	log_fields(line.level, fields, NELEM(fields), "%s", line.text);
 }
 
 static void
