@@ -207,7 +207,6 @@ check_available(struct load *l)
 	} missing[] = {
 		{"CODEX_PROXY_TLS_CERT",    s->tls_cert != NULL         },
 		{"CODEX_PROXY_TLS_KEY",     s->tls_key != NULL          },
-		{"CODEX_CORS_ORIGINS",      s->cors_origins != NULL     },
 		{"CODEX_IMAGE_FETCH_HOSTS", s->image_fetch_hosts != NULL},
 		{"CODEX_TOOL_POLICY_PATH",  s->tool_policy_path != NULL },
 		{"CODEX_TOOL_APPROVAL",
@@ -237,6 +236,43 @@ check_aliases(struct load *l)
 			return;
 		}
 		at += len + (at[len] == ',');
+	}
+}
+
+/* As browsers send them: a path, or a slash at the end, would never match. */
+static bool
+is_origin(const char *text, size_t len)
+{
+	const char *host = memmem(text, len, "://", 3);
+
+	if ((len == 1 && text[0] == '*') || (len == 4 && memcmp(text, "null", 4) == 0))
+		return true;
+	if (host == NULL || host == text || host + 3 == text + len)
+		return false;
+	host += 3;
+	return memchr(host, '/', (size_t)(text + len - host)) == NULL &&
+	       memchr(text, ' ', len) == NULL;
+}
+
+static void
+check_origins(struct load *l)
+{
+	const char *at = l->out->cors_origins;
+
+	while (at != NULL && *at != '\0') {
+		size_t len, used;
+
+		at += strspn(at, " ");
+		used = len = strcspn(at, ",");
+		while (len > 0 && at[len - 1] == ' ')
+			len--;
+		if (!is_origin(at, len)) {
+			complain(l, "CODEX_CORS_ORIGINS",
+			         "is neither * nor a list of origins such as "
+			         "https://example.com:8443, with commas between them");
+			return;
+		}
+		at += used + (at[used] == ',');
 	}
 }
 
@@ -270,6 +306,7 @@ check_rules(struct load *l)
 		check_key(l);
 		check_available(l);
 		check_aliases(l);
+		check_origins(l);
 		check_server_url(l);
 		if (s->base_instructions != NULL && s->base_instructions[0] != '/' &&
 		    strcmp(s->base_instructions, "codex") != 0)

@@ -6,6 +6,7 @@
 #include "common/json.h"
 #include "proxy/api/api.h"
 #include "proxy/api/chat.h"
+#include "proxy/api/cors.h"
 #include "proxy/api/errors.h"
 
 /* tail: what of the path follows a prefix route, "" for an exact one. */
@@ -205,6 +206,20 @@ is_open(const struct api *api, const struct http_exchange *x, const struct route
 	return true;
 }
 
+/* Where no key is asked for, any page that the user looks at could have his browser send requests
+ * here, if not read the answers. */
+static bool
+may_call_without_key(const struct api *api, const struct http_exchange *x, struct api_error *error)
+{
+	const char *origin = http_header(x, HTTP_ORIGIN);
+
+	if (origin == NULL || cors_allows(api->settings->cors_origins, origin))
+		return true;
+	api_error_set(error, 403, "invalid_request_error", "origin_not_allowed",
+	              "Web pages of this origin may not call this server (CODEX_CORS_ORIGINS).");
+	return false;
+}
+
 /* Everything that can be refused is refused before the body is read. */
 static int
 on_head(void *arg, struct http_exchange *x)
@@ -216,6 +231,9 @@ on_head(void *arg, struct http_exchange *x)
 	struct api_error error;
 	int key;
 
+	cors_add_headers(api->settings->cors_origins, x);
+	if (cors_preflight(api->settings->cors_origins, x) != 0)
+		return http_status(x);
 	if (route != NULL && is_open(api, x, route))
 		return method == HTTP_GET || method == HTTP_HEAD ? 0 : refuse_method(x, route);
 	key = auth_key(api->auth, http_header(x, HTTP_AUTHORIZATION));
@@ -228,6 +246,8 @@ on_head(void *arg, struct http_exchange *x)
 		return refuse(x, &error);
 	}
 	http_set_caller(x, key);
+	if (key == 0 && !may_call_without_key(api, x, &error))
+		return refuse(x, &error);
 	if (route == NULL) {
 		api_error_set(&error, 404, "invalid_request_error", "unknown_url",
 		              "There is nothing at this path: %.128s", http_path(x));

@@ -373,7 +373,8 @@ static bool
 add_head(struct http_exchange *x, int status, const char *content_type, size_t length)
 {
 	char line[REQUEST_ID_MAX + 32];
-	size_t room = HEAD_SPARE + strlen(content_type) + x->extra_len;
+	size_t type_len = content_type != NULL ? strlen(content_type) : 0;
+	size_t room = HEAD_SPARE + type_len + x->extra_len;
 	unsigned char *head = out_queue_reserve(&x->out, room);
 	unsigned char *at = head;
 	unsigned char *end;
@@ -386,9 +387,10 @@ add_head(struct http_exchange *x, int status, const char *content_type, size_t l
 	if (length == LENGTH_NONE && x->http_1_0)
 		x->unframed = x->close = true;
 	if (lws_add_http_header_status(x->wsi, (unsigned)status, &at, end) != 0 ||
-	    lws_add_http_header_by_token(x->wsi, WSI_TOKEN_HTTP_CONTENT_TYPE,
-	                                 (const unsigned char *)content_type,
-	                                 (int)strlen(content_type), &at, end) != 0)
+	    (content_type != NULL &&
+	     lws_add_http_header_by_token(x->wsi, WSI_TOKEN_HTTP_CONTENT_TYPE,
+	                                  (const unsigned char *)content_type, (int)type_len, &at,
+	                                  end) != 0))
 		return false;
 	if (length != LENGTH_NONE && status != 204 && status != 304) {
 		(void)snprintf(line, sizeof(line), "content-length: %zu\r\n", length);

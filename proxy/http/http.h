@@ -105,7 +105,8 @@ int http_caller(const struct http_exchange *x);
 /* The answer. Headers are added before the reply or stream begins; name in lower case, values are
  * filtered of control characters. x-request-id is added by the server. For HEAD no body is sent. */
 void http_add_header(struct http_exchange *x, const char *name, const char *value);
-/* A whole answer; data is copied. Any size: it is written in pieces as the client reads. */
+/* A whole answer; data is copied. Any size: it is written in pieces as the client reads.
+ * content_type: NULL for an answer without a body. */
 void http_reply(struct http_exchange *x, int status, const char *content_type, const char *data,
                 size_t len);
 /* A chunked answer. */

@@ -130,7 +130,8 @@ fake_http_begin(struct http_exchange *x, int status, const char *content_type)
 {
 	assert_int_equal(x->status, 0); /* answered once */
 	x->status = status;
-	(void)snprintf(x->content_type, sizeof(x->content_type), "%s", content_type);
+	(void)snprintf(x->content_type, sizeof(x->content_type), "%s",
+	               content_type != NULL ? content_type : "");
 }
 
 void

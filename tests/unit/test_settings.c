@@ -152,15 +152,41 @@ all_wrong_values_are_reported_at_once(void **state)
 }
 
 static void
+web_origins_are_checked(void **state)
+{
+	static const char *const good[] = {
+		"CODEX_CORS_ORIGINS=*", "CODEX_CORS_ORIGINS=http://localhost:5173",
+		"CODEX_CORS_ORIGINS=https://a.example, app://obsidian.md ,null"};
+	static const char *const bad[] = {"CODEX_CORS_ORIGINS=a.example",
+	                                  "CODEX_CORS_ORIGINS=https://a.example/",
+	                                  "CODEX_CORS_ORIGINS=https://a.example https://b.example",
+	                                  "CODEX_CORS_ORIGINS=https://a.example,,https://b.example",
+	                                  "CODEX_CORS_ORIGINS=https://",
+	                                  "CODEX_CORS_ORIGINS=://x"};
+
+	for (size_t i = 0; i < NELEM(good); i++) {
+		struct settings s = loaded(SETTING_PROXY, ENV(KEY, good[i]));
+
+		assert_non_null(s.cors_origins);
+		settings_free(&s);
+	}
+	for (size_t i = 0; i < NELEM(bad); i++) {
+		char *text = complaints(1, SETTING_PROXY, ENV(KEY, bad[i]));
+
+		assert_non_null(strstr(text, "CODEX_CORS_ORIGINS: is neither * nor a list"));
+		free(text);
+	}
+}
+
+static void
 what_this_version_does_not_do_is_refused(void **state)
 {
-	char *text = complaints(5, SETTING_PROXY,
-	                        ENV(KEY, "CODEX_PROFILE=agent", "CODEX_HISTORY_MODE=transcript",
-	                            "CODEX_CORS_ORIGINS=*", "CODEX_IMAGE_FETCH_HOSTS=example.com",
-	                            "CODEX_TOOL_APPROVAL=allow"));
+	char *text =
+		complaints(4, SETTING_PROXY,
+	                   ENV(KEY, "CODEX_PROFILE=agent", "CODEX_HISTORY_MODE=transcript",
+	                       "CODEX_IMAGE_FETCH_HOSTS=example.com", "CODEX_TOOL_APPROVAL=allow"));
 
 	assert_string_equal(text,
-	                    "CODEX_CORS_ORIGINS: is not available in this version\n"
 	                    "CODEX_IMAGE_FETCH_HOSTS: is not available in this version\n"
 	                    "CODEX_TOOL_APPROVAL: is not available in this version\n"
 	                    "CODEX_PROFILE=agent: is not available in this version\n"
@@ -332,6 +358,7 @@ main(void)
 		cmocka_unit_test(every_kind_of_value_is_taken),
 		cmocka_unit_test(an_empty_value_counts_as_unset),
 		cmocka_unit_test(all_wrong_values_are_reported_at_once),
+		cmocka_unit_test(web_origins_are_checked),
 		cmocka_unit_test(what_this_version_does_not_do_is_refused),
 		cmocka_unit_test(numbers_must_be_whole_and_in_range),
 		cmocka_unit_test(a_wrong_value_is_shown_on_one_line_and_not_whole),
