@@ -19,6 +19,9 @@ struct conversation {
 };
 
 struct conversation *conversation_new(void); /* NULL: no memory */
+/* Another one that asks the same. What is JSON in it is shared: neither may change it. NULL: no
+ * memory. */
+struct conversation *conversation_copy(const struct conversation *c);
 void conversation_free(struct conversation *c);
 
 #endif

@@ -9,6 +9,9 @@
 /* Changes with the release, as OpenAI's changes with the backend's configuration. */
 #define SYSTEM_FINGERPRINT "fp_codex_sidecar_" SIDECAR_VERSION
 
+/* Each value takes up to 80 bytes when parsed; no answer of use has so many. */
+#define VALUES_MAX 500000
+
 /* Stands in a frame where the text will be; a control character, so no name can be it. */
 #define TEXT_MARK         "\x01"
 #define TEXT_MARK_AS_JSON "\"\\u0001\""
@@ -46,7 +49,7 @@ chat_head_fini(struct chat_head *head)
 }
 
 const char *
-chat_finish_name(enum finish_reason finish)
+chat_finish_name(enum finish_reason finish, bool legacy)
 {
 	switch (finish) {
 	case FINISH_STOP:
@@ -54,7 +57,7 @@ chat_finish_name(enum finish_reason finish)
 	case FINISH_LENGTH:
 		return "length";
 	case FINISH_TOOL_CALLS:
-		return "tool_calls";
+		return legacy ? "function_call" : "tool_calls";
 	case FINISH_CONTENT_FILTER:
 		return "content_filter";
 	}
@@ -95,8 +98,8 @@ char *
 chat_chunk(const struct chat_head *head, json_t *delta, const char *finish_reason, size_t *len)
 {
 	return chunk_text(head, absent_usage(head),
-	                  json_pack("[{s:i,s:o,s:n,s:s?}]", "index", 0, "delta", delta, "logprobs",
-	                            "finish_reason", finish_reason),
+	                  json_pack("[{s:i,s:o,s:n,s:s?}]", "index", (int)head->choice, "delta",
+	                            delta, "logprobs", "finish_reason", finish_reason),
 	                  len);
 }
 
@@ -173,35 +176,63 @@ decoded_or_null(const struct json_buf *escaped)
 
 /* NULL: no memory. */
 static json_t *
-message_object(const struct json_buf *content, const struct json_buf *reasoning, json_t *tool_calls)
+message_object(const struct chat_whole *whole)
 {
-	json_t *text = decoded_or_null(content);
+	json_t *text = decoded_or_null(whole->content);
 	json_auto_t *message = NULL;
 
-	/* An answer without text is the empty string, unless it is tool calls. */
-	if (json_is_null(text) && tool_calls == NULL)
+	/* An answer without text is the empty string, unless it is calls. */
+	if (json_is_null(text) && whole->tool_calls == NULL)
 		text = json_string("");
 	message = json_pack("{s:s,s:o,s:n}", "role", "assistant", "content", text, "refusal");
-	if ((reasoning->len > 0 || reasoning->failed) &&
-	    json_object_set_new(message, "reasoning_content", decoded_or_null(reasoning)) != 0)
+	if ((whole->reasoning->len > 0 || whole->reasoning->failed) &&
+	    json_object_set_new(message, "reasoning_content", decoded_or_null(whole->reasoning)) !=
+	            0)
 		return NULL;
-	if (tool_calls != NULL && json_object_set(message, "tool_calls", tool_calls) != 0)
+	if (whole->tool_calls != NULL && whole->legacy) {
+		json_t *call = json_array_get(whole->tool_calls, 0);
+
+		if (json_object_set(message, "function_call", json_object_get(call, "function")) !=
+		    0)
+			return NULL;
+	} else if (whole->tool_calls != NULL &&
+	           json_object_set(message, "tool_calls", whole->tool_calls) != 0) {
 		return NULL;
+	}
 	return json_incref(message);
 }
 
+json_t *
+chat_choice_object(unsigned index, const struct chat_whole *whole)
+{
+	return json_pack("{s:i,s:o,s:n,s:s}", "index", (int)index, "message", message_object(whole),
+	                 "logprobs", "finish_reason", whole->finish_reason);
+}
+
 char *
-chat_completion(const struct chat_head *head, const struct json_buf *content,
-                const struct json_buf *reasoning, json_t *tool_calls, enum finish_reason finish,
-                const struct usage *usage, size_t *len)
+chat_completion(const struct chat_head *head, json_t *choices, const struct usage *usage,
+                size_t *len)
 {
 	json_auto_t *completion =
-		json_pack("{s:s,s:s,s:I,s:s,s:s,s:[{s:i,s:o,s:n,s:s}],s:o}", "id", head->id,
-	                  "object", "chat.completion", "created", (json_int_t)head->created,
-	                  "model", head->model != NULL ? head->model : "", "system_fingerprint",
-	                  SYSTEM_FINGERPRINT, "choices", "index", 0, "message",
-	                  message_object(content, reasoning, tool_calls), "logprobs",
-	                  "finish_reason", chat_finish_name(finish), "usage", usage_object(usage));
+		json_pack("{s:s,s:s,s:I,s:s,s:s,s:o,s:o}", "id", head->id, "object",
+	                  "chat.completion", "created", (json_int_t)head->created, "model",
+	                  head->model != NULL ? head->model : "", "system_fingerprint",
+	                  SYSTEM_FINGERPRINT, "choices", choices, "usage", usage_object(usage));
 
 	return completion != NULL ? json_to_text(completion, len) : NULL;
+}
+
+bool
+chat_is_json_object(const struct json_buf *escaped)
+{
+	json_auto_t *text = decoded_or_null(escaped);
+	json_auto_t *value = NULL;
+	json_error_t error;
+
+	if (!json_is_string(text) ||
+	    json_count_values(json_string_value(text), json_string_length(text)) > VALUES_MAX)
+		return false;
+	value = json_loadb(json_string_value(text), json_string_length(text),
+	                   JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
+	return json_is_object(value);
 }

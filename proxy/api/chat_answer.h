@@ -8,11 +8,12 @@
 #include "common/json.h"
 #include "proxy/event.h"
 
-/* What all chunks of one answer share. */
+/* What all chunks of one choice share; id and created are the same in all choices of an answer. */
 struct chat_head {
 	char id[40];
 	int64_t created;    /* Unix time, seconds */
 	char *model;        /* owned */
+	unsigned choice;    /* its index */
 	bool include_usage; /* every chunk then has a usage member, null but in the last */
 };
 
@@ -39,10 +40,23 @@ char *chat_usage_chunk(const struct chat_head *head, const struct usage *usage, 
 /* A tool call as it stands in a message; with its index when it is part of a delta. */
 json_t *chat_tool_call(const struct event *event, bool in_delta);
 
-/* The whole completion. content, reasoning: escaped text; tool_calls: array or NULL (borrowed). */
-char *chat_completion(const struct chat_head *head, const struct json_buf *content,
-                      const struct json_buf *reasoning, json_t *tool_calls,
-                      enum finish_reason finish, const struct usage *usage, size_t *len);
-const char *chat_finish_name(enum finish_reason finish);
+/* One choice of a whole completion. */
+struct chat_whole {
+	const struct json_buf *content;   /* escaped */
+	const struct json_buf *reasoning; /* escaped */
+	json_t *tool_calls;               /* array, borrowed; NULL: none */
+	const char *finish_reason;
+	bool legacy; /* the first call is said as function_call */
+};
+
+/* NULL: no memory. */
+json_t *chat_choice_object(unsigned index, const struct chat_whole *whole);
+/* The whole completion. choices: array, taken over; NULL: no memory, and so is the answer. */
+char *chat_completion(const struct chat_head *head, json_t *choices, const struct usage *usage,
+                      size_t *len);
+/* legacy: a call is said as function_call. */
+const char *chat_finish_name(enum finish_reason finish, bool legacy);
+/* Is the text one JSON object? Unlike in requests a key may be there twice. */
+bool chat_is_json_object(const struct json_buf *escaped);
 
 #endif

@@ -1,164 +1,99 @@
 /* chat_request: the body of POST /v1/chat/completions, checked and turned into a conversation. */
 #include "proxy/api/chat_request.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "proxy/api/chat_messages.h"
+#include "proxy/api/chat_params.h"
+#include "proxy/api/chat_tools.h"
+#include "proxy/api/stop_scan.h"
 
-/* codex reads 127 levels, of which it needs a few around a schema, and is silent about a call with
- * more. */
-#define SCHEMA_LEVELS_MAX 100
+#define CHOICES_MAX 8
 
 /* A history of 12,000 messages has 100,000 values. This many take 40 MB at most. */
 #define VALUES_MAX 500000
 
-struct request_reader {
-	struct chat_request *out;
-	const json_t *root;
-	struct api_error *error;
-	const char *tool_choice; /* "auto" when absent */
-	const char *forced_tool; /* the name, for a named choice */
-};
-
 /* Reads one parameter that is present and not null. False: *r->error is set. */
-typedef bool (*param_fn)(struct request_reader *r, const char *name, json_t *value);
-
-static bool
-ignored(struct request_reader *r, const char *name, json_t *value)
-{
-	struct json_buf *list = &r->out->ignored;
-
-	if (list->len > 0)
-		json_buf_append(list, ", ", 2);
-	json_buf_append(list, name, strlen(name));
-	return true;
-}
-
-static bool
-wrong_type(struct request_reader *r, const char *name, const char *wanted)
-{
-	return api_error_invalid(r->error, "invalid_type", name, "Invalid type for '%s': %s.", name,
-	                         wanted);
-}
-
-static bool
-unsupported(struct request_reader *r, const char *name, const char *what)
-{
-	return api_error_invalid(r->error, "unsupported_parameter", name,
-	                         "Unsupported parameter: '%s' %s.", name, what);
-}
-
-static bool
-unsupported_value(struct request_reader *r, const char *name, const char *what)
-{
-	return api_error_invalid(r->error, "unsupported_value", name, "Unsupported value: '%s' %s.",
-	                         name, what);
-}
-
-static bool
-out_of_memory(struct request_reader *r)
-{
-	api_error_set(r->error, 500, "server_error", "internal_error", "Out of memory.");
-	return false;
-}
+typedef bool (*param_fn)(struct param_reader *r, const char *name, json_t *value);
 
 /* A short word such as an effort or a tier, kept in *out. */
 static bool
-word(struct request_reader *r, char **out, const char *name, json_t *value)
+word(struct param_reader *r, char **out, const char *name, json_t *value)
 {
 	const char *text = json_text(value); /* NULL where it holds a NUL */
 
 	if (!json_is_string(value))
-		return wrong_type(r, name, "a string is required");
+		return param_wrong_type(r, name, "a string is required");
 	if (text == NULL || text[0] == '\0' || strlen(text) > 128)
 		return api_error_invalid(
 			r->error, "invalid_value", name,
 			"Invalid value for '%s': 1 to 128 characters are required.", name);
 	free(*out);
 	*out = strdup(text);
-	return *out != NULL || out_of_memory(r);
+	return *out != NULL || param_out_of_memory(r);
 }
 
 static bool
-boolean(struct request_reader *r, bool *out, const char *name, json_t *value)
-{
-	if (!json_is_boolean(value))
-		return wrong_type(r, name, "a boolean is required");
-	*out = json_is_true(value);
-	return true;
-}
-
-static bool
-schema_is_flat_enough(struct request_reader *r, const char *name, const json_t *schema)
-{
-	return !json_deeper_than(schema, SCHEMA_LEVELS_MAX) ||
-	       api_error_invalid(r->error, "invalid_value", name,
-	                         "Invalid value for '%s': it has more than %d levels of nesting.",
-	                         name, SCHEMA_LEVELS_MAX);
-}
-
-static bool
-read_model(struct request_reader *r, const char *name, json_t *value)
+read_model(struct param_reader *r, const char *name, json_t *value)
 {
 	return word(r, &r->out->conversation->model, name, value);
 }
 
 static bool
-read_messages(struct request_reader *r, const char *name, json_t *value)
+read_messages(struct param_reader *r, const char *name, json_t *value)
 {
 	bool names_seen = false;
 
 	if (!json_is_array(value))
-		return wrong_type(r, name, "an array of messages is required");
+		return param_wrong_type(r, name, "an array of messages is required");
 	if (json_array_size(value) == 0)
 		return api_error_invalid(r->error, "empty_array", name,
 		                         "Invalid '%s': at least one message is required.", name);
 	if (!chat_messages_to_items(r->out->conversation->items, value, &names_seen, r->error))
 		return false;
-	return !names_seen || ignored(r, "messages.name", value);
+	return !names_seen || param_ignored(r, "messages.name", value);
 }
 
 static bool
-read_stream(struct request_reader *r, const char *name, json_t *value)
+read_stream(struct param_reader *r, const char *name, json_t *value)
 {
-	return boolean(r, &r->out->stream, name, value);
+	return param_boolean(r, &r->out->stream, name, value);
 }
 
 static bool
-read_stream_options(struct request_reader *r, const char *name, json_t *value)
+read_stream_options(struct param_reader *r, const char *name, json_t *value)
 {
 	json_t *include = json_object_get(value, "include_usage");
 
 	if (!json_is_object(value))
-		return wrong_type(r, name, "an object is required");
+		return param_wrong_type(r, name, "an object is required");
 	if (!json_is_true(json_object_get(r->root, "stream")))
 		return api_error_invalid(r->error, NULL, name,
 		                         "'%s' is only allowed when 'stream' is true.", name);
 	if (include == NULL || json_is_null(include))
 		return true;
-	return boolean(r, &r->out->include_usage, "stream_options.include_usage", include);
+	return param_boolean(r, &r->out->include_usage, "stream_options.include_usage", include);
 }
 
 static bool
-read_effort(struct request_reader *r, const char *name, json_t *value)
+read_effort(struct param_reader *r, const char *name, json_t *value)
 {
 	return word(r, &r->out->conversation->effort, name, value);
 }
 
 static bool
-read_verbosity(struct request_reader *r, const char *name, json_t *value)
+read_verbosity(struct param_reader *r, const char *name, json_t *value)
 {
 	const char *text = json_text(value);
 
 	if (text == NULL ||
 	    (strcmp(text, "low") != 0 && strcmp(text, "medium") != 0 && strcmp(text, "high") != 0))
-		return unsupported_value(r, name, "must be 'low', 'medium' or 'high'");
+		return param_unsupported_value(r, name, "must be 'low', 'medium' or 'high'");
 	return word(r, &r->out->conversation->verbosity, name, value);
 }
 
 static bool
-read_service_tier(struct request_reader *r, const char *name, json_t *value)
+read_service_tier(struct param_reader *r, const char *name, json_t *value)
 {
 	const char *text = json_text(value);
 
@@ -168,193 +103,115 @@ read_service_tier(struct request_reader *r, const char *name, json_t *value)
 	return word(r, &r->out->conversation->service_tier, name, value);
 }
 
+/* Codex gives the schema a name of its own, has no place for a description, and is always strict.
+ */
 static bool
-read_response_format(struct request_reader *r, const char *name, json_t *value)
+read_json_schema(struct param_reader *r, const json_t *wrapper)
 {
-	const char *type = json_get_string(value, "type");
-	json_t *schema = json_get_object(json_get_object(value, "json_schema"), "schema");
+	json_t *schema = json_get_object(wrapper, "schema");
+	json_t *name = json_object_get(wrapper, "name");
+	json_t *description = json_object_get(wrapper, "description");
+	json_t *strict = json_object_get(wrapper, "strict");
 
-	if (!json_is_object(value) || type == NULL)
-		return wrong_type(r, name, "an object with a 'type' is required");
-	if (strcmp(type, "text") == 0)
-		return true;
-	if (strcmp(type, "json_schema") != 0)
-		return unsupported_value(r, "response_format.type",
-		                         "must be 'text' or 'json_schema'");
 	if (schema == NULL)
 		return api_error_invalid(r->error, "missing_required_parameter",
 		                         "response_format.json_schema.schema",
 		                         "Missing required parameter: "
 		                         "'response_format.json_schema.schema'.");
-	if (!schema_is_flat_enough(r, "response_format.json_schema.schema", schema))
+	if (name != NULL && !param_is_name(json_text(name)))
+		return param_invalid_value(r, "response_format.json_schema.name",
+		                           "1 to 64 characters of a-z, A-Z, 0-9, _ and - are "
+		                           "required");
+	if (description != NULL && !json_is_string(description) && !json_is_null(description))
+		return param_wrong_type(r, "response_format.json_schema.description",
+		                        "a string is required");
+	if (strict != NULL && !json_is_boolean(strict) && !json_is_null(strict))
+		return param_wrong_type(r, "response_format.json_schema.strict",
+		                        "a boolean is required");
+	if (json_is_string(description))
+		(void)param_ignored(r, "response_format.json_schema.description", description);
+	if (json_is_false(strict))
+		(void)param_ignored(r, "response_format.json_schema.strict", strict);
+	if (!param_schema_is_flat_enough(r, "response_format.json_schema.schema", schema))
 		return false;
 	r->out->conversation->output_schema = json_incref(schema);
 	return true;
 }
 
 static bool
-name_is_valid(const char *name)
+read_response_format(struct param_reader *r, const char *name, json_t *value)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789_-";
-	size_t len = name != NULL ? strlen(name) : 0;
+	const char *type = json_get_string(value, "type");
 
-	return len >= 1 && len <= 64 && strspn(name, allowed) == len;
-}
-
-/* names: of the tools so far. */
-static bool
-read_tool_name(struct request_reader *r, size_t index, const char *name, json_t *names)
-{
-	char param[64];
-
-	(void)snprintf(param, sizeof(param), "tools[%zu].function.name", index);
-	if (!name_is_valid(name))
-		return api_error_invalid(
-			r->error, "invalid_value", param,
-			"Invalid '%s': 1 to 64 characters of a-z, A-Z, 0-9, _ and - are required.",
-			param);
-	/* What codex would refuse, in words that the caller can use. */
-	if (strncmp(name, "mcp__", 5) == 0)
-		return api_error_invalid(r->error, "invalid_value", param,
-		                         "Invalid '%s': names that begin with mcp__ are reserved.",
-		                         param);
-	if (json_object_get(names, name) != NULL)
-		return api_error_invalid(r->error, "invalid_value", param,
-		                         "Invalid '%s': another tool has the same name.", param);
-	return json_object_set_new(names, name, json_true()) == 0 || out_of_memory(r);
-}
-
-/* NULL or null counts as not given. The caller's own values become part of the tool. */
-static bool
-add_tool(struct request_reader *r, const char *name, json_t *description, json_t *parameters)
-{
-	json_t *made = json_pack("{s:s,s:O*,s:O*}", "name", name, "description",
-	                         json_is_string(description) ? description : NULL, "parameters",
-	                         json_is_object(parameters) ? parameters : NULL);
-
-	if (!json_is_string(description))
-		(void)json_object_set_new(made, "description", json_string(""));
-	if (!json_is_object(parameters))
-		(void)json_object_set_new(made, "parameters",
-		                          json_pack("{s:s,s:{}}", "type", "object", "properties"));
-	return json_array_append_new(r->out->conversation->tools, made) == 0 || out_of_memory(r);
+	if (!json_is_object(value) || type == NULL)
+		return param_wrong_type(r, name, "an object with a 'type' is required");
+	if (strcmp(type, "text") == 0)
+		return true;
+	if (strcmp(type, "json_schema") == 0)
+		return read_json_schema(r, json_get_object(value, "json_schema"));
+	r->out->json_object = strcmp(type, "json_object") == 0;
+	return r->out->json_object ||
+	       param_unsupported_value(r, "response_format.type",
+	                               "must be 'text', 'json_object' or 'json_schema'");
 }
 
 static bool
-read_tool(struct request_reader *r, size_t index, const json_t *tool, json_t *names)
+read_n(struct param_reader *r, const char *name, json_t *value)
 {
-	json_t *function = json_get_object(tool, "function");
-	json_t *description = json_object_get(function, "description");
-	json_t *parameters = json_object_get(function, "parameters");
-	const char *type = json_get_string(tool, "type");
-	const char *name = json_get_string(function, "name");
-	char param[64];
+	json_int_t n = json_integer_value(value);
 
-	(void)snprintf(param, sizeof(param), "tools[%zu]", index);
-	if (type == NULL || strcmp(type, "function") != 0)
-		return unsupported_value(r, param, "must be of type 'function'");
-	if (!read_tool_name(r, index, name, names))
-		return false;
-	(void)snprintf(param, sizeof(param), "tools[%zu].function.description", index);
-	if (description != NULL && !json_is_string(description) && !json_is_null(description))
-		return wrong_type(r, param, "a string is required");
-	(void)snprintf(param, sizeof(param), "tools[%zu].function.parameters", index);
-	if (parameters != NULL && !json_is_object(parameters) && !json_is_null(parameters))
-		return wrong_type(r, param, "a JSON Schema object is required");
-	return schema_is_flat_enough(r, param, parameters) &&
-	       add_tool(r, name, description, parameters);
+	if (!json_is_integer(value))
+		return param_wrong_type(r, name, "an integer is required");
+	if (n < 1 || n > CHOICES_MAX)
+		return param_unsupported_value(r, name, "must be from 1 to 8");
+	r->out->n = (unsigned)n;
+	return true;
 }
 
 static bool
-read_tools(struct request_reader *r, const char *name, json_t *value)
+read_stop(struct param_reader *r, const char *name, json_t *value)
 {
-	json_auto_t *names = json_object();
-	bool strict = false;
-	json_t *tool;
+	json_auto_t *list = json_is_string(value) ? json_pack("[O]", value) : json_incref(value);
+	json_t *text;
 	size_t i;
 
-	if (!json_is_array(value))
-		return wrong_type(r, name, "an array is required");
-	if (json_array_size(value) == 0)
-		return true;
-	r->out->conversation->tools = json_array();
-	json_array_foreach(value, i, tool) {
-		if (!read_tool(r, i, tool, names))
-			return false;
-		strict |= json_get_bool(json_get_object(tool, "function"), "strict", false);
+	if (!json_is_array(list))
+		return param_wrong_type(r, name, "a string or an array of strings is required");
+	if (json_array_size(list) > STOP_SEQUENCES_MAX)
+		return param_invalid_value(r, name, "at most 4 sequences are allowed");
+	json_array_foreach(list, i, text) {
+		if (!json_is_string(text))
+			return param_wrong_type(r, name,
+			                        "a string or an array of strings is required");
+		if (json_string_length(text) < 1 ||
+		    json_string_length(text) > STOP_SEQUENCE_BYTES_MAX)
+			return param_invalid_value(r, name,
+			                           "1 to 256 bytes are required in a sequence");
 	}
-	/* Codex passes every function on without it. */
-	return !strict || ignored(r, "tools.function.strict", value);
-}
-
-static bool
-read_tool_choice(struct request_reader *r, const char *name, json_t *value)
-{
-	const char *text = json_text(value);
-
-	if (json_is_object(value)) {
-		const char *type = json_get_string(value, "type");
-
-		r->forced_tool = json_get_string(json_get_object(value, "function"), "name");
-		if (type == NULL || strcmp(type, "function") != 0 || r->forced_tool == NULL)
-			return unsupported_value(
-				r, name, "must be none, auto, required or a function by name");
-		r->tool_choice = "required";
-		return true;
-	}
-	if (text == NULL || (strcmp(text, "none") != 0 && strcmp(text, "auto") != 0 &&
-	                     strcmp(text, "required") != 0))
-		return unsupported_value(r, name,
-		                         "must be none, auto, required or a function by name");
-	r->tool_choice = text;
+	if (json_array_size(list) > 0)
+		r->out->stop = json_incref(list);
 	return true;
 }
 
 static bool
-read_parallel(struct request_reader *r, const char *name, json_t *value)
+only_false(struct param_reader *r, const char *name, json_t *value)
 {
-	bool parallel = true;
-
-	if (!boolean(r, &parallel, name, value))
-		return false;
-	r->out->single_tool_call = !parallel;
-	return true;
+	return json_is_false(value) || param_unsupported_value(r, name, "must be false");
 }
 
 static bool
-only_one(struct request_reader *r, const char *name, json_t *value)
-{
-	if (!json_is_integer(value))
-		return wrong_type(r, name, "an integer is required");
-	return json_integer_value(value) == 1 || unsupported_value(r, name, "must be 1");
-}
-
-static bool
-only_false(struct request_reader *r, const char *name, json_t *value)
-{
-	return json_is_false(value) || unsupported_value(r, name, "must be false");
-}
-
-static bool
-only_text(struct request_reader *r, const char *name, json_t *value)
+only_text(struct param_reader *r, const char *name, json_t *value)
 {
 	const char *first = json_text(json_array_get(value, 0));
 
 	return (json_array_size(value) == 1 && first != NULL && strcmp(first, "text") == 0) ||
-	       unsupported_value(r, name, "must be [\"text\"]");
+	       param_unsupported_value(r, name, "must be [\"text\"]");
 }
 
 static bool
-refused(struct request_reader *r, const char *name, json_t *value)
+refused(struct param_reader *r, const char *name, json_t *value)
 {
-	return unsupported(r, name, "is not available through Codex");
-}
-
-static bool
-refused_legacy(struct request_reader *r, const char *name, json_t *value)
-{
-	return unsupported(r, name, "is the legacy form; use 'tools' and 'tool_choice'");
+	return param_unsupported(r, name, "is not available through Codex");
 }
 
 /* Every parameter there is; docs/chat-completions.md is this table for people. Codex has no place
@@ -363,41 +220,41 @@ static const struct param {
 	const char *name;
 	param_fn read;
 } params[] = {
-	{"audio",		  refused             },
-	{"frequency_penalty",      ignored             },
-	{"function_call",          refused_legacy      },
-	{"functions",              refused_legacy      },
-	{"logit_bias",             ignored             },
-	{"logprobs",               only_false          },
-	{"max_completion_tokens",  ignored             },
-	{"max_tokens",             ignored             },
-	{"messages",               read_messages       },
-	{"metadata",               ignored             },
-	{"modalities",             only_text           },
-	{"model",		  read_model          },
-	{"n",		      only_one            },
-	{"parallel_tool_calls",    read_parallel       },
-	{"prediction",             ignored             },
-	{"presence_penalty",       ignored             },
-	{"prompt_cache_key",       ignored             },
-	{"prompt_cache_retention", ignored             },
-	{"reasoning_effort",       read_effort         },
-	{"response_format",        read_response_format},
-	{"safety_identifier",      ignored             },
-	{"seed",		   ignored             },
-	{"service_tier",           read_service_tier   },
-	{"stop",		   refused             },
-	{"store",		  ignored             },
-	{"stream",                 read_stream         },
-	{"stream_options",         read_stream_options },
-	{"temperature",            ignored             },
-	{"tool_choice",            read_tool_choice    },
-	{"tools",		  read_tools          },
-	{"top_logprobs",           refused             },
-	{"top_p",		  ignored             },
-	{"user",		   ignored             },
-	{"verbosity",              read_verbosity      },
-	{"web_search_options",     refused             },
+	{"audio",		  refused                },
+	{"frequency_penalty",      param_ignored          },
+	{"function_call",          chat_read_function_call},
+	{"functions",              chat_read_functions    },
+	{"logit_bias",             param_ignored          },
+	{"logprobs",               only_false             },
+	{"max_completion_tokens",  param_ignored          },
+	{"max_tokens",             param_ignored          },
+	{"messages",               read_messages          },
+	{"metadata",               param_ignored          },
+	{"modalities",             only_text              },
+	{"model",		  read_model             },
+	{"n",		      read_n                 },
+	{"parallel_tool_calls",    chat_read_parallel     },
+	{"prediction",             param_ignored          },
+	{"presence_penalty",       param_ignored          },
+	{"prompt_cache_key",       param_ignored          },
+	{"prompt_cache_retention", param_ignored          },
+	{"reasoning_effort",       read_effort            },
+	{"response_format",        read_response_format   },
+	{"safety_identifier",      param_ignored          },
+	{"seed",		   param_ignored          },
+	{"service_tier",           read_service_tier      },
+	{"stop",		   read_stop              },
+	{"store",		  param_ignored          },
+	{"stream",                 read_stream            },
+	{"stream_options",         read_stream_options    },
+	{"temperature",            param_ignored          },
+	{"tool_choice",            chat_read_tool_choice  },
+	{"tools",		  chat_read_tools        },
+	{"top_logprobs",           refused                },
+	{"top_p",		  param_ignored          },
+	{"user",		   param_ignored          },
+	{"verbosity",              read_verbosity         },
+	{"web_search_options",     refused                },
 };
 
 static const struct param *
@@ -409,59 +266,19 @@ find_param(const char *name)
 	return NULL;
 }
 
+/* Not in Codex: asked for in words, and checked in the answer. Where a call is required there is no
+ * text. */
 static bool
-narrow_to_forced_tool(struct request_reader *r)
+apply_json_object(struct param_reader *r)
 {
-	json_t *tools = r->out->conversation->tools;
-	json_t *tool;
-	size_t i;
-
-	json_array_foreach(tools, i, tool) {
-		if (strcmp(json_get_string(tool, "name"), r->forced_tool) == 0) {
-			r->out->conversation->tools = json_pack("[O]", tool);
-			json_decref(tools);
-			return r->out->conversation->tools != NULL || out_of_memory(r);
-		}
-	}
-	return api_error_invalid(
-		r->error, "invalid_value", "tool_choice",
-		"Invalid value for 'tool_choice': the function '%.64s' is not among "
-		"the 'tools'.",
-		r->forced_tool);
-}
-
-/* Codex always lets the model choose. So "none" offers nothing, and a required call is asked for in
- * one developer item at the end of the history, and checked in the answer. */
-static bool
-apply_tool_choice(struct request_reader *r)
-{
-	static const char ask[] = "Answer by calling one of the available functions, without any "
-				  "other text.";
-	struct conversation *c = r->out->conversation;
-
-	if (c->tools == NULL)
-		return strcmp(r->tool_choice, "required") != 0 ||
-		       api_error_invalid(r->error, "invalid_value", "tool_choice",
-		                         "'tool_choice' is only allowed when 'tools' are given.");
-	if (strcmp(r->tool_choice, "none") == 0) {
-		json_decref(c->tools);
-		c->tools = NULL;
+	if (!r->out->json_object || r->out->tool_call_required)
 		return true;
-	}
-	if (strcmp(r->tool_choice, "required") != 0)
-		return true;
-	if (r->forced_tool != NULL && !narrow_to_forced_tool(r))
-		return false;
-	r->out->tool_call_required = true;
-	if (json_array_append_new(c->items, json_pack("{s:s,s:s,s:[{s:s,s:s}]}", "type", "message",
-	                                              "role", "developer", "content", "type",
-	                                              "input_text", "text", ask)) != 0)
-		return out_of_memory(r);
-	return true;
+	return param_ask(r, "Your answer must be one valid JSON object and nothing else: no "
+	                    "Markdown, and no text before or after it.");
 }
 
 static bool
-read_params(struct request_reader *r)
+read_params(struct param_reader *r)
 {
 	const char *name;
 	json_t *value;
@@ -480,18 +297,19 @@ read_params(struct request_reader *r)
 	if (!json_is_array(json_object_get(r->root, "messages")))
 		return api_error_invalid(r->error, "missing_required_parameter", "messages",
 		                         "Missing required parameter: 'messages'.");
-	return apply_tool_choice(r);
+	return chat_apply_tool_choice(r) && apply_json_object(r);
 }
 
 bool
 chat_request_parse(struct chat_request *out, const char *body, size_t len,
                    const char *default_effort, struct api_error *error)
 {
-	struct request_reader r = {.out = out, .error = error, .tool_choice = "auto"};
+	struct param_reader r = {
+		.out = out, .error = error, .tool_choice = "auto", .choice_param = "tool_choice"};
 	json_auto_t *root = NULL;
 	struct err err;
 
-	*out = (struct chat_request){0};
+	*out = (struct chat_request){.n = 1};
 	if (json_count_values(body, len) > VALUES_MAX)
 		return api_error_invalid(error, "invalid_json", NULL,
 		                         "The request body holds more than %d JSON values.",
@@ -506,7 +324,7 @@ chat_request_parse(struct chat_request *out, const char *body, size_t len,
 	r.root = root;
 	out->conversation = conversation_new();
 	if (out->conversation == NULL)
-		return out_of_memory(&r);
+		return param_out_of_memory(&r);
 	out->conversation->items = json_array();
 	if (!read_params(&r)) {
 		chat_request_fini(out);
@@ -516,7 +334,7 @@ chat_request_parse(struct chat_request *out, const char *body, size_t len,
 		out->conversation->effort = strdup(default_effort);
 		if (out->conversation->effort == NULL) {
 			chat_request_fini(out);
-			return out_of_memory(&r);
+			return param_out_of_memory(&r);
 		}
 	}
 	return true;
@@ -527,5 +345,7 @@ chat_request_fini(struct chat_request *r)
 {
 	conversation_free(r->conversation);
 	r->conversation = NULL;
+	json_decref(r->stop);
+	r->stop = NULL;
 	json_buf_free(&r->ignored);
 }

@@ -13,6 +13,10 @@ struct chat_request {
 	struct conversation *conversation; /* model NULL when the caller named none */
 	bool stream;
 	bool include_usage;
+	unsigned n;              /* choices: 1 to 8 */
+	json_t *stop;            /* array of strings, for stop_scan_new; NULL: none */
+	bool json_object;        /* the answer must be one */
+	bool legacy_functions;   /* asked for by functions, and answered as function_call */
 	bool single_tool_call;   /* parallel_tool_calls: false */
 	bool tool_call_required; /* an answer without a call is an error */
 	struct json_buf ignored; /* names of accepted parameters without effect, ", " between */

@@ -1,92 +1,5 @@
 /* A chat completion from its body to its last byte, over a model that the test plays. */
-#include "tests/unit/api_fixture.h"
-
-#define ASK(more) "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]" more "}"
-#define STREAM    ASK(",\"stream\":true")
-#define TOOLS                                                                                      \
-	",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}},"                       \
-	"{\"type\":\"function\",\"function\":{\"name\":\"g\"}}]"
-
-static struct http_exchange x;
-
-static void
-ask(const char *body)
-{
-	request_make(&x, HTTP_POST, CHAT, body);
-	request_run(&x);
-}
-
-static void
-codex_calls(unsigned index, const char *arguments)
-{
-	codex_says((struct event){
-		.kind = EVENT_TOOL_CALL,
-		.tool_call = {.index = index,
-	                      .call_id = index == 0 ? "c0" : "c1",
-	                      .name = "f",
-	                      .arguments = arguments,
-	                      .arguments_len = strlen(arguments)}
-        });
-}
-
-static void
-codex_says_more(enum event_kind kind, const char *text, unsigned item, enum message_phase phase)
-{
-	codex_says((struct event){
-		.kind = kind,
-		.text = {.escaped = text, .len = strlen(text), .item = item, .phase = phase}
-        });
-}
-
-static void
-codex_uses(int64_t tokens)
-{
-	codex_says((struct event){
-		.kind = EVENT_USAGE, .usage = {.input_tokens = tokens, .total_tokens = tokens}
-        });
-}
-
-/* The n-th event of the stream so far, parsed; NULL for [DONE] and where there is none. */
-static json_t *
-event_at(size_t n)
-{
-	const char *at = answer_text(&x), *end;
-
-	for (; (end = strstr(at, "\n\n")) != NULL; at = end + 2) {
-		if (strncmp(at, "data: ", 6) != 0)
-			continue; /* a comment */
-		if (n-- == 0)
-			return json_parse(at + 6, (size_t)(end - at) - 6, NULL);
-	}
-	return NULL;
-}
-
-/* What the first choice of the n-th event says: `{"content":"x"} stop`. */
-static void
-assert_event(size_t n, const char *delta, const char *finish)
-{
-	json_auto_t *chunk = event_at(n);
-	json_t *choice = json_array_get(json_object_get(chunk, "choices"), 0);
-	AUTO_FREE char *text = json_to_text(json_object_get(choice, "delta"), NULL);
-	const char *reason = json_get_string(choice, "finish_reason");
-
-	if (text == NULL)
-		fail_msg("no event %zu in %s", n, answer_text(&x));
-	assert_string_equal(text, delta);
-	assert_string_equal(reason != NULL ? reason : "", finish);
-}
-
-static void
-assert_ends_well(void)
-{
-	const char *text = answer_text(&x);
-	static const char done[] = "\n\ndata: [DONE]\n\n";
-
-	assert_true(x.ended);
-	assert_string_equal(text + strlen(text) - strlen(done), done);
-}
-
-#define ROLE "{\"role\":\"assistant\",\"content\":\"\"}"
+#include "tests/unit/chat_fixture.h"
 
 /* --- streams -------------------------------------------------------------------------------- */
 
@@ -248,12 +161,6 @@ a_client_that_is_cut_off_ends_the_turn(void **state)
 
 /* --- whole answers -------------------------------------------------------------------------- */
 
-static json_t *
-message_of(const json_t *answer)
-{
-	return json_get_object(json_array_get(json_object_get(answer, "choices"), 0), "message");
-}
-
 static void
 a_whole_answer_comes_at_its_end(void **state)
 {
@@ -385,9 +292,9 @@ a_request_that_cannot_be_right_reaches_no_backend(void **state)
 	assert_int_equal(x.status, 400);
 	assert_string_equal(answer_error(&x, "code"), "invalid_json");
 	request_done(&x);
-	ask(ASK(",\"stop\":\"x\""));
+	ask(ASK(",\"logprobs\":true"));
 	assert_int_equal(x.status, 400);
-	assert_string_equal(answer_error(&x, "param"), "stop");
+	assert_string_equal(answer_error(&x, "param"), "logprobs");
 	request_done(&x);
 	ask(ASK(",\"stream\":true,\"model\":\"gpt-nope\""));
 	assert_int_equal(x.status, 404);

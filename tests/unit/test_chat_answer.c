@@ -208,9 +208,9 @@ a_tool_call_keeps_the_models_own_arguments(void **state)
 		json_equal(json_object_get(call, "function"), json_object_get(delta, "function")));
 }
 
+/* 'whole' but for its texts. */
 static json_t *
-completion(const char *content, const char *reasoning, json_t *tool_calls,
-           enum finish_reason finish)
+completion_of(struct chat_whole whole, const char *content, const char *reasoning)
 {
 	struct json_buf text = {.data = NULL}, thought = {.data = NULL};
 	struct chat_head head;
@@ -221,7 +221,10 @@ completion(const char *content, const char *reasoning, json_t *tool_calls,
 	head_make(&head, "m");
 	json_buf_append(&text, content, strlen(content));
 	json_buf_append(&thought, reasoning, strlen(reasoning));
-	made = chat_completion(&head, &text, &thought, tool_calls, finish, &usage, &len);
+	whole.content = &text;
+	whole.reasoning = &thought;
+	made = chat_completion(&head, json_pack("[o]", chat_choice_object(0, &whole)), &usage,
+	                       &len);
 	assert_non_null(made);
 	value = json_parse(made, len, NULL);
 	free(made);
@@ -229,6 +232,16 @@ completion(const char *content, const char *reasoning, json_t *tool_calls,
 	json_buf_free(&thought);
 	chat_head_fini(&head);
 	return value;
+}
+
+static json_t *
+completion(const char *content, const char *reasoning, json_t *tool_calls,
+           enum finish_reason finish)
+{
+	const struct chat_whole whole = {.tool_calls = tool_calls,
+	                                 .finish_reason = chat_finish_name(finish, false)};
+
+	return completion_of(whole, content, reasoning);
 }
 
 static json_t *
@@ -310,12 +323,71 @@ static void
 a_text_cut_for_want_of_memory_is_not_passed_off_as_whole(void **state)
 {
 	struct json_buf cut = {.failed = true}, none = {.data = NULL};
+	const struct chat_whole content = {&cut, &none, NULL, "stop", false};
+	const struct chat_whole reasoning = {&none, &cut, NULL, "stop", false};
 	struct chat_head head;
 
 	head_make(&head, "m");
-	assert_null(chat_completion(&head, &cut, &none, NULL, FINISH_STOP, &usage, NULL));
-	assert_null(chat_completion(&head, &none, &cut, NULL, FINISH_STOP, &usage, NULL));
+	assert_null(chat_completion(&head, json_pack("[o]", chat_choice_object(0, &content)),
+	                            &usage, NULL));
+	assert_null(chat_completion(&head, json_pack("[o]", chat_choice_object(0, &reasoning)),
+	                            &usage, NULL));
+	assert_false(chat_is_json_object(&cut));
 	chat_head_fini(&head);
+}
+
+static void
+the_legacy_form_has_one_call_and_no_id(void **state)
+{
+	json_auto_t *calls = json_pack("[{s:s,s:{s:s}}]", "id", "c", "function", "name", "f");
+	const struct chat_whole whole = {
+		.tool_calls = calls,
+		.finish_reason = chat_finish_name(FINISH_TOOL_CALLS, true),
+		.legacy = true,
+	};
+	json_auto_t *answer = completion_of(whole, "", "");
+
+	assert_choice(answer,
+	              "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":null,"
+	              "\"refusal\":null,\"function_call\":{\"name\":\"f\"}},\"logprobs\":null,"
+	              "\"finish_reason\":\"function_call\"}");
+}
+
+/* text: escaped. */
+static void
+assert_is_json_object(bool expected, const char *text)
+{
+	struct json_buf escaped = {.data = NULL};
+
+	json_buf_append(&escaped, text, strlen(text));
+	if (chat_is_json_object(&escaped) != expected)
+		fail_msg("%.100s", text);
+	json_buf_free(&escaped);
+}
+
+static void
+a_json_object_is_told_from_everything_else(void **state)
+{
+	struct json_buf many = {.data = NULL};
+
+	assert_is_json_object(true, "{}");
+	assert_is_json_object(true, " \\n{\\\"a\\\": [1, 2.5e3, null]}\\n ");
+	assert_is_json_object(true, "{\\\"twice\\\":1,\\\"twice\\\":2}");
+	assert_is_json_object(true, "{\\\"big\\\":123456789012345678901234567890}");
+	assert_is_json_object(true, "{\\\"nul\\\":\\\"\\\\u0000\\\"}");
+	assert_is_json_object(false, "");
+	assert_is_json_object(false, "[]");
+	assert_is_json_object(false, "1");
+	assert_is_json_object(false, "{\\\"cut\\\":");
+	assert_is_json_object(false, "```json\\n{}\\n```");
+	assert_is_json_object(false, "{} {}");
+	assert_is_json_object(false, "{}.");
+	json_buf_append(&many, "{\\\"a\\\":[", 8);
+	for (int i = 0; i < 600000; i++)
+		json_buf_append(&many, "1,", 2);
+	json_buf_append(&many, "1]}", 4);
+	assert_is_json_object(false, many.data);
+	json_buf_free(&many);
 }
 
 int
@@ -329,6 +401,8 @@ main(void)
 		cmocka_unit_test(a_tool_call_keeps_the_models_own_arguments),
 		cmocka_unit_test(the_whole_answer_is_what_the_chunks_add_up_to),
 		cmocka_unit_test(the_whole_answer_has_the_shape_that_clients_expect),
+		cmocka_unit_test(the_legacy_form_has_one_call_and_no_id),
+		cmocka_unit_test(a_json_object_is_told_from_everything_else),
 		cmocka_unit_test(a_text_cut_for_want_of_memory_is_not_passed_off_as_whole),
 	};
 

@@ -18,6 +18,10 @@ the_least_request_is_taken_with_the_defaults(void **state)
 	assert_false(r.include_usage);
 	assert_false(r.single_tool_call);
 	assert_false(r.tool_call_required);
+	assert_false(r.legacy_functions);
+	assert_false(r.json_object);
+	assert_int_equal(r.n, 1);
+	assert_null(r.stop);
 	assert_int_equal(r.ignored.len, 0);
 	chat_request_fini(&r);
 }
@@ -96,19 +100,14 @@ what_would_change_the_answer_is_refused(void **state)
 	static const struct {
 		const char *member, *param, *code;
 	} rows[] = {
-		{",\"stop\":\"x\"",						"stop",                 "unsupported_parameter"},
 		{",\"audio\":{}",						  "audio",                "unsupported_parameter"},
-		{",\"functions\":[]",					      "functions",            "unsupported_parameter"},
-		{",\"function_call\":\"auto\"",                                    "function_call",        "unsupported_parameter"},
 		{",\"top_logprobs\":1",					    "top_logprobs",         "unsupported_parameter"},
 		{",\"web_search_options\":{}",                                     "web_search_options",   "unsupported_parameter"},
-		{",\"n\":2",						       "n",                    "unsupported_value"    },
-		{",\"n\":\"1\"",						   "n",                    "invalid_type"         },
 		{",\"logprobs\":true",					     "logprobs",             "unsupported_value"    },
 		{",\"modalities\":[\"text\",\"audio\"]",                           "modalities",           "unsupported_value"    },
 		{",\"modalities\":\"text\"",                                       "modalities",           "unsupported_value"    },
 		{",\"verbosity\":\"loud\"",                                        "verbosity",            "unsupported_value"    },
-		{",\"response_format\":{\"type\":\"json_object\"}",                "response_format.type",
+		{",\"response_format\":{\"type\":\"grammar\"}",                    "response_format.type",
 	         "unsupported_value"											      },
 		{",\"tools\":[{\"type\":\"custom\",\"custom\":{\"name\":\"x\"}}]", "tools[0]",
 	         "unsupported_value"											      },
@@ -316,6 +315,174 @@ a_schema_for_the_answer_is_handed_on(void **state)
 	chat_request_fini(&r);
 }
 
+static void
+what_codex_does_with_a_schema_is_said(void **state)
+{
+	struct chat_request r;
+
+	parse(&r, REQUEST(",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{"
+	                  "\"name\":\"n\",\"description\":\"d\",\"strict\":false,\"schema\":{}}}"));
+	assert_json(r.conversation->output_schema, "{}");
+	json_buf_append(&r.ignored, "", 1);
+	assert_string_equal(r.ignored.data, "response_format.json_schema.description, "
+	                                    "response_format.json_schema.strict");
+	chat_request_fini(&r);
+	parse(&r, REQUEST(",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{"
+	                  "\"description\":null,\"strict\":null,\"schema\":{}}}"));
+	assert_int_equal(r.ignored.len, 0);
+	chat_request_fini(&r);
+}
+
+static void
+a_json_object_is_asked_for_at_the_end_of_the_history(void **state)
+{
+#define JSON_OBJECT ",\"response_format\":{\"type\":\"json_object\"}"
+	struct chat_request r;
+	json_t *last;
+
+	parse(&r, REQUEST(JSON_OBJECT));
+	assert_true(r.json_object);
+	assert_null(r.conversation->output_schema);
+	assert_int_equal(json_array_size(r.conversation->items), 2);
+	last = json_array_get(r.conversation->items, 1);
+	assert_json(last, "{\"type\":\"message\",\"role\":\"developer\",\"content\":[{\"type\":"
+	                  "\"input_text\",\"text\":\"Your answer must be one valid JSON object and "
+	                  "nothing else: no Markdown, and no text before or after it.\"}]}");
+	chat_request_fini(&r);
+	/* a call is required: then no text is */
+	parse(&r, REQUEST(JSON_OBJECT ",\"tool_choice\":\"required\",\"tools\":[" TOOL("f") "]"));
+	assert_int_equal(json_array_size(r.conversation->items), 2);
+	chat_request_fini(&r);
+}
+
+static void
+several_choices_and_stop_sequences_are_read(void **state)
+{
+	struct chat_request r;
+
+	parse(&r, REQUEST(",\"n\":8,\"stop\":\"END\""));
+	assert_int_equal(r.n, 8);
+	assert_json(r.stop, "[\"END\"]");
+	chat_request_fini(&r);
+	parse(&r, REQUEST(",\"stop\":[\"a\",\"\\u0000\",\"c\",\"d\"]"));
+	assert_json(r.stop, "[\"a\",\"\\u0000\",\"c\",\"d\"]");
+	chat_request_fini(&r);
+	parse(&r, REQUEST(",\"stop\":[]"));
+	assert_null(r.stop);
+	chat_request_fini(&r);
+}
+
+static void
+what_stop_and_n_must_be(void **state)
+{
+	assert_refused(REQUEST(",\"stop\":1"), "stop", "invalid_type");
+	assert_refused(REQUEST(",\"stop\":{}"), "stop", "invalid_type");
+	assert_refused(REQUEST(",\"stop\":[1]"), "stop", "invalid_type");
+	assert_refused(REQUEST(",\"stop\":\"\""), "stop", "invalid_value");
+	assert_refused(REQUEST(",\"stop\":[\"a\",\"\"]"), "stop", "invalid_value");
+	assert_refused(REQUEST(",\"stop\":[\"a\",\"b\",\"c\",\"d\",\"e\"]"), "stop",
+	               "invalid_value");
+	assert_refused(REQUEST(",\"n\":9"), "n", "unsupported_value");
+	assert_refused(REQUEST(",\"n\":0"), "n", "unsupported_value");
+	assert_refused(REQUEST(",\"n\":-1"), "n", "unsupported_value");
+	assert_refused(REQUEST(",\"n\":1.0"), "n", "invalid_type");
+	assert_refused(REQUEST(",\"n\":\"1\""), "n", "invalid_type");
+}
+
+#define SCHEMA(more)                                                                               \
+	REQUEST(",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"schema\":{"     \
+	        "}" more "}}")
+#define SCHEMA_PARAM(member) "response_format.json_schema." member
+
+static void
+what_goes_with_a_schema_must_be(void **state)
+{
+	assert_refused(SCHEMA(",\"name\":\"a b\""), SCHEMA_PARAM("name"), "invalid_value");
+	assert_refused(SCHEMA(",\"name\":null"), SCHEMA_PARAM("name"), "invalid_value");
+	assert_refused(SCHEMA(",\"description\":1"), SCHEMA_PARAM("description"), "invalid_type");
+	assert_refused(SCHEMA(",\"strict\":1"), SCHEMA_PARAM("strict"), "invalid_type");
+}
+
+static void
+a_stop_sequence_has_a_length(void **state)
+{
+	struct chat_request r;
+	char sequence[258], body[512];
+
+	memset(sequence, 'x', sizeof(sequence) - 1);
+	sequence[sizeof(sequence) - 1] = '\0';
+	(void)snprintf(body, sizeof(body), REQUEST(",\"stop\":\"%s\""), sequence + 1);
+	parse(&r, body);
+	chat_request_fini(&r);
+	(void)snprintf(body, sizeof(body), REQUEST(",\"stop\":\"%s\""), sequence);
+	assert_refused(body, "stop", "invalid_value");
+}
+
+#define FUNCTIONS ",\"functions\":[{\"name\":\"f\",\"description\":\"d\"},{\"name\":\"g\"}]"
+
+static void
+the_legacy_form_must_be(void **state)
+{
+	assert_refused(REQUEST(",\"functions\":{}"), "functions", "invalid_type");
+	assert_refused(REQUEST(",\"functions\":[1]"), "functions[0].name", "invalid_value");
+	assert_refused(REQUEST(",\"functions\":[{\"name\":\"f\",\"parameters\":1}]"),
+	               "functions[0].parameters", "invalid_type");
+	assert_refused(REQUEST(",\"functions\":[{\"name\":\"f\"},{\"name\":\"f\"}]"),
+	               "functions[1].name", "invalid_value");
+	assert_refused(REQUEST(",\"function_call\":\"required\""), "function_call",
+	               "unsupported_value");
+	assert_refused(REQUEST(",\"function_call\":{}"), "function_call", "unsupported_value");
+	assert_refused(REQUEST(",\"function_call\":1"), "function_call", "unsupported_value");
+	assert_refused(REQUEST(",\"function_call\":{\"name\":\"f\"}"), "function_call",
+	               "invalid_value");
+	assert_refused(REQUEST(FUNCTIONS ",\"function_call\":{\"name\":\"h\"}"), "function_call",
+	               "invalid_value");
+	assert_refused(REQUEST(FUNCTIONS ",\"tools\":[]"), "functions", "invalid_value");
+	assert_refused(REQUEST(",\"tools\":[" TOOL("f") "]" FUNCTIONS), "functions",
+	               "invalid_value");
+	assert_refused(REQUEST(",\"tool_choice\":\"auto\",\"function_call\":\"auto\""),
+	               "function_call", "invalid_value");
+}
+
+static void
+legacy_functions_are_tools(void **state)
+{
+	struct chat_request r;
+
+	parse(&r, REQUEST(FUNCTIONS));
+	assert_json(r.conversation->tools,
+	            "[{\"name\":\"f\",\"description\":\"d\",\"parameters\":{\"type\":\"object\","
+	            "\"properties\":{}}},{\"name\":\"g\",\"description\":\"\",\"parameters\":{"
+	            "\"type\":\"object\",\"properties\":{}}}]");
+	assert_true(r.legacy_functions);
+	assert_true(r.single_tool_call);
+	assert_false(r.tool_call_required);
+	chat_request_fini(&r);
+	parse(&r, REQUEST(",\"parallel_tool_calls\":true" FUNCTIONS ",\"function_call\":\"auto\""));
+	assert_true(r.single_tool_call);
+	assert_int_equal(json_array_size(r.conversation->tools), 2);
+	chat_request_fini(&r);
+}
+
+static void
+the_legacy_choice_is_a_choice(void **state)
+{
+	struct chat_request r;
+
+	parse(&r, REQUEST(",\"function_call\":\"none\"" FUNCTIONS));
+	assert_null(r.conversation->tools);
+	chat_request_fini(&r);
+	parse(&r, REQUEST(",\"function_call\":{\"name\":\"g\"}" FUNCTIONS));
+	assert_true(r.tool_call_required);
+	assert_int_equal(json_array_size(r.conversation->tools), 1);
+	assert_string_equal(json_get_string(json_array_get(r.conversation->tools, 0), "name"), "g");
+	assert_int_equal(json_array_size(r.conversation->items), 2);
+	chat_request_fini(&r);
+	parse(&r, REQUEST(",\"functions\":[],\"function_call\":\"auto\""));
+	assert_null(r.conversation->tools);
+	chat_request_fini(&r);
+}
+
 int
 main(void)
 {
@@ -336,6 +503,15 @@ main(void)
 		cmocka_unit_test(a_required_call_is_asked_for_at_the_end_of_the_history),
 		cmocka_unit_test(a_function_by_name_is_the_only_one_offered),
 		cmocka_unit_test(a_schema_for_the_answer_is_handed_on),
+		cmocka_unit_test(what_codex_does_with_a_schema_is_said),
+		cmocka_unit_test(a_json_object_is_asked_for_at_the_end_of_the_history),
+		cmocka_unit_test(several_choices_and_stop_sequences_are_read),
+		cmocka_unit_test(what_stop_and_n_must_be),
+		cmocka_unit_test(what_goes_with_a_schema_must_be),
+		cmocka_unit_test(a_stop_sequence_has_a_length),
+		cmocka_unit_test(the_legacy_form_must_be),
+		cmocka_unit_test(legacy_functions_are_tools),
+		cmocka_unit_test(the_legacy_choice_is_a_choice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
