@@ -105,10 +105,26 @@ on_item_started(struct thread *t, json_t *params)
 		thread_begin_message(t, id, item);
 }
 
+/* One that is told twice is one. */
+static bool
+has_call(const struct thread *t, const char *call_id)
+{
+	json_t *call;
+	size_t i;
+
+	json_array_foreach(t->tool_calls, i, call) {
+		const char *id = json_get_string(call, "call_id");
+
+		if (id != NULL && call_id != NULL && strcmp(id, call_id) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 add_tool_call(struct thread *t, json_t *call)
 {
-	if (thread_is_over(t))
+	if (thread_is_over(t) || has_call(t, json_get_string(call, "call_id")))
 		return;
 	if (t->tool_calls == NULL)
 		t->tool_calls = json_array();
@@ -208,7 +224,12 @@ static void
 on_raw_response(struct thread *t, json_t *params)
 {
 	json_t *usage = json_get_object(params, "usage");
+	const char *id = json_get_string(params, "responseId");
 
+	if (id != NULL && strcmp(id, t->response_id) == 0)
+		return; /* told twice */
+	if (id != NULL && strlen(id) < sizeof(t->response_id))
+		strcpy(t->response_id, id);
 	thread_mark_started(t);
 	if (!thread_text_is_whole(t)) {
 		thread_fail_with(

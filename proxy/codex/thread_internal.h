@@ -11,6 +11,9 @@
 /* A turn of chat has a handful of messages; so many are an app-server that went mad. */
 #define ITEMS_MAX 10000
 
+/* A longer id of a response is as good as none: the provider's have about 60 characters. */
+#define RESPONSE_ID_MAX 128
+
 enum thread_call {
 	CALL_START,
 	CALL_INJECT,
@@ -76,8 +79,9 @@ struct thread {
 	json_t *tool_calls; /* raw items, until the response is complete */
 	struct usage usage; /* sum of the responses */
 	bool usage_known;
-	bool completed;       /* the model has said its last word */
-	bool error_known;     /* the turn has failed, but its end is still to come */
+	char response_id[RESPONSE_ID_MAX]; /* the last one that was complete */
+	bool completed;                    /* the model has said its last word */
+	bool error_known;                  /* the turn has failed, but its end is still to come */
 	bool retrying;        /* codex asks the provider again, and nothing has come since */
 	unsigned retries;     /* since something new was said */
 	struct failure error; /* of either */

@@ -19,7 +19,8 @@
  *   !lost-all                no end of any kind, and it is not over
  *   !lose|!double|!swap|!cut METHOD  that notification (turn/start: the answer of it) is left
  *                            out, comes twice, comes after the next one, or is where the
- *                            connection drops; for all of its kind in the turn
+ *                            connection drops (at the first try of that message only); for all
+ *                            of its kind in the turn
  *   !closed                  thread/closed, and nothing after it
  *   !close-socket            the connection drops
  *   !garbage                 binary frames, bad JSON, unknown and strange notifications
@@ -546,6 +547,20 @@ append(struct script *to, struct script *from)
 	script_free(from);
 }
 
+/* Said before, of the messages that this was asked of. */
+static bool
+was_seen(const char *said)
+{
+	static json_t *seen;
+	bool before;
+
+	if (seen == NULL)
+		seen = json_object();
+	before = json_object_get(seen, said) != NULL;
+	(void)json_object_set_new(seen, said, json_true());
+	return before;
+}
+
 void
 turn_plan_make(struct turn_plan *p, const json_t *items, const char *thread_id, const char *turn_id)
 {
@@ -568,9 +583,12 @@ turn_plan_make(struct turn_plan *p, const json_t *items, const char *thread_id, 
 	if (m.deltas_first)
 		add_started(&m);
 	add_end(&m);
-	for (size_t i = 0; i < m.edit_count; i++)
+	for (size_t i = 0; i < m.edit_count; i++) {
+		if (m.edits[i].kind == EDIT_CUT && was_seen(said))
+			continue;
 		script_edit(&p->script, m.edits[i].kind, m.edits[i].method, MARK_RESPOND,
 		            MARK_CLOSE);
+	}
 	free(m.last_item);
 	free(m.error);
 }

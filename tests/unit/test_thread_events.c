@@ -241,6 +241,27 @@ function_calls_with_holes_in_them_are_passed_on(void **state)
 }
 
 static void
+what_is_told_twice_counts_once(void **state)
+{
+	static const char call[] = ",\"item\":{\"type\":\"function_call\",\"name\":\"f\","
+				   "\"call_id\":\"c\",\"arguments\":\"{}\"}";
+	static const char *const ids[] = {",\"responseId\":\"r\"" USAGE("10"),
+	                                  ",\"responseId\":\"s\"" USAGE("5")};
+
+	notify("rawResponse/completed", ids[0]);
+	notify("rawResponse/completed", ids[0]);
+	assert_int_equal(caller.usage.total_tokens, 10);
+	notify("rawResponseItem/completed", call);
+	notify("rawResponseItem/completed", call);
+	notify("rawResponse/completed", ids[0]); /* an old one ends nothing */
+	assert_int_equal(caller.ends, 0);
+	notify("rawResponse/completed", ids[1]);
+	assert_true(caller.finished);
+	assert_int_equal(caller.usage.total_tokens, 15);
+	assert_string_equal(caller.calls, "f({})#c ");
+}
+
+static void
 more_messages_than_make_sense_end_the_turn(void **state)
 {
 	char item[128];
@@ -286,6 +307,7 @@ main(int argc, char **argv)
 		with_turn(a_response_that_goes_on_ends_the_waiting_for_the_end),
 		with_turn(parts_of_reasoning_are_counted_on_where_a_second_response_is_tried_again),
 		with_turn(function_calls_with_holes_in_them_are_passed_on),
+		with_turn(what_is_told_twice_counts_once),
 		with_turn(more_messages_than_make_sense_end_the_turn),
 		with_turn(more_calls_than_make_sense_end_the_turn),
 		with_turn(a_rerouted_model_is_told),
