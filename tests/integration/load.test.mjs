@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { Stream, assertError, assertWellFormed, chat, chatBody, stream } from './http_kit.mjs';
-import { AppServerClient, Pair } from './pair_kit.mjs';
+import { Stream, assertError, assertShape, assertWellFormed, chat, chatBody, stream } from './http_kit.mjs';
+import { AppServerClient, FakeAppServer, Pair, lone } from './pair_kit.mjs';
 import { needsCodex, until, withDeadline } from './supervisor_kit.mjs';
 
 describe('many requests', needsCodex, () => {
@@ -172,5 +172,115 @@ describe('callers who leave', needsCodex, () => {
     assert.equal((await chat(p.port, '!say 1 0 fine')).status, 200);
     stranger.close();
     await p.assertIdle();
+  });
+});
+
+// LOAD_REQUESTS=2000 for the long form.
+const REQUESTS = Number(process.env.LOAD_REQUESTS ?? 600);
+const KILL_MS = 2000;
+
+const filesOf = (pid) => fs.readdirSync(`/proc/${pid}/fd`).length;
+
+describe('the app-server is killed every 2 s', () => {
+  // What one request got: 'right', or 'error' where its stream had been committed.
+  async function one(port, i) {
+    const text = `l${i}-`;
+    const whole = Array.from({ length: 10 }, (_, n) => `${text}${n} `).join('');
+    if (i % 3 === 0) {
+      const answer = await chat(port, `!say 10 20 ${text}`);
+      assert.equal(answer.status, 200, answer.text); // it had sent nothing: it is begun again
+      assert.equal(answer.json.choices[0].message.content, whole);
+      return 'right';
+    }
+    if (i % 3 === 1) {
+      const answer = await chat(port, `!wait 50\n!tool f${i} {"i":${i}}`);
+      assert.equal(answer.status, 200, answer.text);
+      const [call, ...more] = answer.json.choices[0].message.tool_calls;
+      assert.deepEqual([call.function.name, call.function.arguments, more.length], [`f${i}`, `{"i":${i}}`, 0]);
+      return 'right';
+    }
+    const s = stream(port, `!say 10 20 ${text}`);
+    assert.equal(await s.end(), 'whole');
+    assert.equal(s.status, 200, s.rest);
+    if (!s.error) {
+      assert.equal(assertWellFormed(s.chunks), whole);
+      return 'right';
+    }
+    assertShape('ErrorResponse', s.chunks.at(-1));
+    assert.equal(s.error.code, 'backend_lost');
+    assert.ok(s.content !== '' && whole.startsWith(s.content), `an error only after "${s.content}"`);
+    assert.equal(s.events.all.at(-1).data, '[DONE]');
+    return 'error';
+  }
+
+  test(`${REQUESTS} requests: each gets a right answer, or an error after its first word`, { timeout: 400000 }, async (t) => {
+    const f = await lone(t, { env: { CODEX_MAX_CONCURRENT: '16', CODEX_MAX_QUEUE_DEPTH: '64', CODEX_LOG_LEVEL: 'info' } });
+    await chat(f.port, '!say 1 0 warm');
+    const files = filesOf(f.proxy.pid);
+    const counts = { right: 0, error: 0 };
+    let next = 0;
+    let kills = 0;
+    const workers = Promise.all(Array.from({ length: 32 }, async () => {
+      while (next < REQUESTS) counts[await one(f.port, next++)]++;
+    }));
+    let over = false;
+    workers.then(() => (over = true), () => (over = true));
+    while (!over) {
+      await new Promise((resolve) => setTimeout(resolve, KILL_MS));
+      await f.fake.kill();
+      kills++;
+      f.fake = await FakeAppServer.start(f.fake.url);
+    }
+    await workers;
+    assert.equal(counts.right + counts.error, REQUESTS);
+    assert.ok(kills >= 2, `${kills} kills`);
+    assert.ok(counts.error < kills * 16, `${counts.error} errors of ${kills} kills`);
+    await until(async () => (await f.proxy.readyz()).status === 200, 'the proxy to be ready');
+    const { json } = await f.proxy.readyz();
+    assert.deepEqual([json.in_flight, json.queued], [0, 0]);
+    await until(() => filesOf(f.proxy.pid) <= files, `no more than ${files} files`);
+    const behind = await AppServerClient.connect(f.fake.url);
+    await until(async () => (await behind.loadedThreads()).length === 0, 'no thread to be loaded');
+    behind.close();
+  });
+});
+
+describe('memory', () => {
+  // A sanitizer keeps what is freed, and pads what is not.
+  const sanitized = /san/.test(process.env.SIDECAR_BUILD ?? '');
+
+  test('a reader that stops in a stream of 200,000 pieces costs less than 2 MB', async (t) => {
+    const f = await lone(t, { env: { CODEX_MAX_RESPONSE_SIZE: '100000000', CODEX_LOG_LEVEL: 'info' } });
+    await chat(f.port, '!flood 20000'); // warm
+    const before = f.proxy.rssKb;
+    let peak = before;
+    const watch = setInterval(() => (peak = Math.max(peak, f.proxy.rssKb)), 2);
+    t.after(() => clearInterval(watch));
+    const stalled = stream(f.port, '!flood 200000', {}, { until: new Promise(() => {}), headers: { 'x-request-id': 'stalled' } });
+    await stalled.opened;
+    await f.proxy.over('stalled');
+    clearInterval(watch);
+    stalled.abort();
+    t.diagnostic(`grew by ${peak - before} KB`);
+    if (!sanitized) assert.ok(peak - before < 2048, `grew by ${peak - before} KB`);
+    assert.equal((await chat(f.port, '!say 1 0 well')).status, 200);
+  });
+
+  test('1,000 slow streams at once: all complete, under 32 KB each', async (t) => {
+    const MANY = 1000;
+    const f = await lone(t, { env: { CODEX_MAX_CONCURRENT: String(MANY), CODEX_MAX_QUEUE_DEPTH: '0', CODEX_LOG_LEVEL: 'warning' } });
+    await chat(f.port, '!say 1 0 warm');
+    const before = f.proxy.rssKb;
+    const streams = Array.from({ length: MANY }, (_, i) => stream(f.port, `!part s${i}\n!wait 100\n!say 20 300 s${i}-`));
+    await withDeadline(Promise.all(streams.map((s, i) => s.text(`s${i}`))), 'all of them to have begun');
+    assert.equal((await f.proxy.readyz()).json.in_flight, MANY);
+    const each = (f.proxy.rssKb - before) / MANY;
+    await Promise.all(streams.map((s) => s.end()));
+    streams.forEach((s, i) => {
+      const expected = Array.from({ length: 20 }, (_, n) => `s${i}-${n} `).join('');
+      assert.equal(assertWellFormed(s.chunks), `s${i}\n\n${expected}`);
+    });
+    t.diagnostic(`${each} KB each`);
+    if (!sanitized) assert.ok(each < 32, `${each} KB each`);
   });
 });
