@@ -14,7 +14,8 @@
 #define RECONNECT_BASE_MS 100
 #define RECONNECT_MAX_MS  5000
 #define STATS_INTERVAL_MS 100
-#define BACKENDS_MAX      64
+/* 64 instances at most, and another process of each while it is replaced */
+#define BACKENDS_MAX      128
 #define FAREWELL_MS       500
 
 struct supervisor_link {
@@ -31,8 +32,9 @@ struct supervisor_link {
 	struct backoff backoff;
 	struct supervisor_link_stats stats, told;
 	bool stats_told;
-	char reason[256]; /* "": ready */
-	bool ready_known; /* reason has been set */
+	char reason[256];            /* "": ready */
+	bool ready_known;            /* reason has been set */
+	bool backends[BACKENDS_MAX]; /* by id: has been spoken of, and is not gone */
 	unsigned open;
 	bool closing;
 	void (*on_closed)(void *arg);
@@ -131,6 +133,8 @@ take_backend(struct supervisor_link *l, const json_t *b, const char *state)
 	const char *url = json_get_string(b, "url");
 	const char *reason = json_get_string(b, "reason");
 
+	if (is_backend(id))
+		l->backends[id] = true;
 	if (!is_backend(id) || (strcmp(state, "up") == 0 && url == NULL))
 		log_warning("the supervisor speaks of a backend that cannot be: ignored");
 	else if (strcmp(state, "up") == 0)
@@ -140,14 +144,37 @@ take_backend(struct supervisor_link *l, const json_t *b, const char *state)
 		                         json_get_int(b, "next_retry_ms", -1));
 }
 
+/* All but those that are left are to be forgotten. */
+static void
+tell_backends(struct supervisor_link *l)
+{
+	int ids[BACKENDS_MAX];
+	size_t count = 0;
+
+	for (int id = 0; id < BACKENDS_MAX; id++)
+		if (l->backends[id])
+			ids[count++] = id;
+	l->hooks.on_backends(l->arg, ids, count);
+}
+
+static void
+take_gone(struct supervisor_link *l, const json_t *params)
+{
+	int64_t id = json_get_int(params, "id", -1);
+
+	if (!is_backend(id) || !l->backends[id])
+		return;
+	l->backends[id] = false;
+	tell_backends(l);
+}
+
 static void
 on_hello_answer(void *arg, json_t *result, int code, const char *message)
 {
 	struct supervisor_link *l = arg;
 	json_t *list = json_get_array(result, "backends");
-	int ids[BACKENDS_MAX];
-	size_t i, count = 0;
 	json_t *b;
+	size_t i;
 
 	if (l->closing)
 		return;
@@ -161,14 +188,13 @@ on_hello_answer(void *arg, json_t *result, int code, const char *message)
 	backoff_reset(&l->backoff);
 	l->complained = false;
 	l->greeted = true;
+	memset(l->backends, 0, sizeof(l->backends));
 	json_array_foreach(list, i, b) {
 		const char *state = json_get_string(b, "state");
 
-		if (count < BACKENDS_MAX && is_backend(json_get_int(b, "id", -1)))
-			ids[count++] = (int)json_get_int(b, "id", -1);
 		take_backend(l, b, state != NULL ? state : "down");
 	}
-	l->hooks.on_backends(l->arg, ids, count);
+	tell_backends(l);
 	l->hooks.on_connected(l->arg);
 	say_ready(l);
 	say_stats(l);
@@ -222,6 +248,8 @@ on_notification(void *arg, struct control_conn *conn, const char *method, json_t
 		take_backend(l, params, "up");
 	else if (strcmp(method, "backend/down") == 0)
 		take_backend(l, params, "down");
+	else if (strcmp(method, "backend/gone") == 0)
+		take_gone(l, params);
 	else
 		log_debug("the supervisor says %s, which means nothing here", method);
 }

@@ -14,7 +14,6 @@
 #include "supervisor/readiness.h"
 #include "supervisor/text.h"
 
-#define REASON_MAX     384
 #define KILL_REPEAT_MS 5000 /* SIGKILL that does nothing: a process stuck in the kernel */
 #define HURRY_MS       2000 /* to SIGKILL, once somebody is impatient */
 #define SWEEP_MAX_MS   2000 /* leftovers that survive SIGKILL, output held open by a stranger */
@@ -35,10 +34,9 @@ struct app {
 	uint64_t ready_since_ms;
 	uint64_t kill_at_ms; /* when stopping turns into SIGKILL */
 	bool ran_ready;      /* the last run was ready once */
-	char reason[REASON_MAX];
+	char reason[APP_REASON_MAX];
 	unsigned generation;
-	unsigned restarts;
-	struct restart_record record;
+	struct app_history *history;
 	uint64_t delay_ms; /* of the backoff to come */
 
 	struct process process;
@@ -47,10 +45,7 @@ struct app {
 	char marker[96]; /* "CODEX_SIDECAR_RUN=..." of this run: to recognise its leftovers */
 	pid_t session;   /* of the run that is being swept */
 	uint64_t sweep_since_ms;
-	bool spawn_failed;
-	bool has_exit;
-	int exit_status;
-	char exit_reason[REASON_MAX];
+	struct app_launch launch; /* of the last run; without its environment */
 
 	uv_timer_t timer;
 	bool deadline_paused;
@@ -89,13 +84,14 @@ free_launch(struct app_launch *l)
 	environment_free(&l->env);
 	free(l->cwd);
 	free(l->ready_path);
+	*l = (struct app_launch){.listen_fd = -1};
 }
 
 static void
 on_process_exit(void *arg, int status)
 {
 	struct app *a = arg;
-	char how[64], why[REASON_MAX];
+	char how[64], why[APP_REASON_MAX];
 	const char *last;
 
 	/* the rest of the output is already in the pipe; with it the reason is complete */
@@ -103,10 +99,10 @@ on_process_exit(void *arg, int status)
 	last = output_last_words(a->output);
 	process_describe_status(how, sizeof(how), status);
 	(void)snprintf(why, sizeof(why), "%s%s%s", how, last[0] != '\0' ? ": " : "", last);
-	a->has_exit = true;
-	a->exit_status = status;
 	text_clean(why);
-	(void)snprintf(a->exit_reason, sizeof(a->exit_reason), "%s", why);
+	a->history->has_exit = true;
+	a->history->exit_status = status;
+	(void)snprintf(a->history->exit_reason, sizeof(a->history->exit_reason), "%s", why);
 	feed(a, APP_EV_EXIT, a->fsm.state == APP_STOPPING ? NULL : why);
 }
 
@@ -166,16 +162,16 @@ spawn(struct app *a)
 	struct err err = {.code = 0};
 	int r;
 
-	a->generation++;
-	if (a->generation > 1)
-		a->restarts++;
+	a->generation = ++a->history->starts;
 	(void)snprintf(a->marker, sizeof(a->marker), MARKER_NAME "=%d.%s.%u", (int)getpid(),
 	               a->name, a->generation);
 	r = a->hooks.on_launch(a->arg, a, &launch, &err);
 	if (r == 0)
 		r = execute(a, &launch, &err);
-	free_launch(&launch);
-	a->spawn_failed = r < 0;
+	environment_free(&launch.env);
+	launch.env = (struct environment){.vars = NULL};
+	free_launch(&a->launch);
+	a->launch = launch;
 	if (r < 0) {
 		a->session = 0;
 		feed(a, APP_EV_SPAWN_FAILED, err.text);
@@ -194,8 +190,12 @@ static void
 term(struct app *a)
 {
 	uint64_t now = uv_now(a->loop);
-	uint64_t left = a->kill_at_ms > now ? a->kill_at_ms - now : 0;
+	uint64_t left;
 
+	if (a->fsm.phase == APP_PHASE_TERM && a->spec.term_kill_ms > 0 &&
+	    a->kill_at_ms > now + a->spec.term_kill_ms)
+		a->kill_at_ms = now + a->spec.term_kill_ms;
+	left = a->kill_at_ms > now ? a->kill_at_ms - now : 0;
 	(void)process_signal(&a->process, SIGTERM); /* only fails for one that is gone */
 	(void)process_signal(&a->process, SIGCONT); /* a stopped one could not hear it */
 	if (a->fsm.phase == APP_PHASE_TERM && a->spec.term_again_ms < left)
@@ -280,7 +280,7 @@ decide(struct app *a)
 	uint64_t ready_ms = a->ready_since_ms > 0 ? now - a->ready_since_ms : 0;
 
 	a->ready_since_ms = 0;
-	if (restart_decide(&a->record, &a->spec.restart, now, ready_ms, backoff_random(),
+	if (restart_decide(&a->history->record, &a->spec.restart, now, ready_ms, backoff_random(),
 	                   &a->delay_ms)) {
 		feed(a, APP_EV_RETRY, NULL);
 		return;
@@ -297,7 +297,7 @@ static void
 obey(struct app *a, unsigned todo)
 {
 	if (todo & APP_DO_FORGIVE)
-		restart_forgive(&a->record);
+		restart_forgive(&a->history->record);
 	if (todo & APP_DO_CHECK_GATE)
 		app_gate_changed(a);
 	if (todo & APP_DO_SPAWN)
@@ -422,6 +422,8 @@ app_new(struct app **out, uv_loop_t *loop, struct reaper *reaper, const struct a
 	a->reaper = reaper;
 	a->hooks = *hooks;
 	a->arg = arg;
+	a->history = spec->history;
+	a->launch.listen_fd = -1;
 	a->process = (struct process){.pid = 0, .pidfd = -1};
 	a->since_ms = uv_now(loop);
 	r = a->name == NULL || a->group == NULL ? -ENOMEM : uv_timer_init(loop, &a->timer);
@@ -444,6 +446,7 @@ on_timer_closed(uv_handle_t *handle)
 	void (*fn)(void *arg) = a->on_closed;
 	void *arg = a->on_closed_arg;
 
+	free_launch(&a->launch);
 	free(a->name);
 	free(a->group);
 	free(a);
@@ -476,6 +479,15 @@ void
 app_restart(struct app *a, const char *why)
 {
 	feed(a, APP_EV_RESTART, why);
+}
+
+void
+app_pause(struct app *a, const char *why, uint64_t pause_ms)
+{
+	if (a->fsm.state != APP_STARTING && a->fsm.state != APP_READY)
+		return;
+	a->delay_ms = pause_ms; /* no policy is asked for another one on the way */
+	feed(a, APP_EV_PAUSE, why);
 }
 
 void
@@ -540,13 +552,13 @@ app_info(const struct app *a)
 		.reason = a->reason,
 		.pid = a->process.pid,
 		.generation = a->generation,
-		.restarts = a->restarts,
+		.restarts = a->history->starts > 0 ? a->history->starts - 1 : 0,
 		.since_ms = in_state_ms,
 		.next_retry_ms = planned ? (int64_t)left_ms : -1,
 		.ran_ready = a->ran_ready,
-		.has_exit = a->has_exit,
-		.exit_status = a->exit_status,
-		.exit_reason = a->exit_reason,
+		.has_exit = a->history->has_exit,
+		.exit_status = a->history->exit_status,
+		.exit_reason = a->history->exit_reason,
 	};
 }
 
@@ -560,4 +572,16 @@ const char *
 app_name(const struct app *a)
 {
 	return a->name;
+}
+
+const struct app_launch *
+app_last_launch(const struct app *a)
+{
+	return a->launch.file != NULL ? &a->launch : NULL;
+}
+
+const struct app_spec *
+app_spec(const struct app *a)
+{
+	return &a->spec;
 }

@@ -19,15 +19,28 @@ enum app_readiness {
 	APP_READY_TOLD,      /* somebody calls app_tell_ready */
 };
 
+/* What is true of all runs of an app, also when two processes take turns in being it. Zero is a
+ * clean one. */
+#define APP_REASON_MAX 384
+struct app_history {
+	unsigned starts;
+	struct restart_record record;
+	bool has_exit;
+	int exit_status; /* wait status of the last end */
+	char exit_reason[APP_REASON_MAX];
+};
+
 struct app_spec {
 	const char *name;  /* copied */
 	const char *group; /* copied; "app-server" for app-server-0 */
 	int instance;
 	enum app_readiness readiness;
-	uint64_t listen_timeout_ms; /* until ready */
-	uint64_t drain_timeout_ms;  /* 0: has nothing to drain */
-	uint64_t term_again_ms;     /* from SIGTERM to the second one */
-	uint64_t kill_timeout_ms;   /* from the wish to stop, drain included, to SIGKILL */
+	uint64_t listen_timeout_ms;  /* until ready */
+	uint64_t drain_timeout_ms;   /* 0: has nothing to drain */
+	uint64_t term_again_ms;      /* from SIGTERM to the second one */
+	uint64_t kill_timeout_ms;    /* from the wish to stop, drain included, to SIGKILL */
+	uint64_t term_kill_ms;       /* from SIGTERM to SIGKILL at most; 0: no such limit */
+	struct app_history *history; /* the caller's, outlives the app */
 	struct restart_policy restart;
 	output_lift_fn lift;
 };
@@ -62,6 +75,8 @@ void app_close(struct app *a, void (*fn)(void *arg), void *arg);
 void app_start(struct app *a, const char *why);
 void app_stop(struct app *a, const char *why);
 void app_restart(struct app *a, const char *why);
+/* Planned, like a restart, but it is started again only after a pause. Only for one that runs. */
+void app_pause(struct app *a, const char *why, uint64_t pause_ms);
 void app_unwell(struct app *a, const char *why);
 void app_hurry(struct app *a);
 void app_drained(struct app *a);
@@ -80,7 +95,7 @@ struct app_info {
 	enum app_phase phase;
 	const char *reason;
 	pid_t pid;           /* 0: none */
-	unsigned generation; /* grows with each start */
+	unsigned generation; /* the number of its start among all of its history; 0: none yet */
 	unsigned restarts;
 	uint64_t since_ms;     /* in this state */
 	int64_t next_retry_ms; /* -1: no such plan */
@@ -90,6 +105,9 @@ struct app_info {
 	const char *exit_reason;
 };
 
+/* What its last run was executed as: argv[0] is a name, file the program. NULL before the first. */
+const struct app_launch *app_last_launch(const struct app *a);
+const struct app_spec *app_spec(const struct app *a);
 struct app_info app_info(const struct app *a);
 enum app_state app_state(const struct app *a);
 const char *app_name(const struct app *a);

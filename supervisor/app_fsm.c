@@ -25,6 +25,7 @@ struct rule {
 #define DOWN  APP_GOAL_DOWN
 #define UP    APP_GOAL_UP
 #define AGAIN APP_GOAL_AGAIN
+#define LATER APP_GOAL_LATER
 
 #define AFRESH (APP_DO_FORGIVE | APP_DO_CHECK_GATE)
 
@@ -45,11 +46,13 @@ static const struct rule rules[] = {
 	{APP_STARTING, ANY,   ANY,   APP_EV_EXIT,         APP_STOPPING, SWEEP, ANY,   APP_DO_SWEEP     },
 	{APP_STARTING, ANY,   ANY,   APP_EV_STOP,         APP_STOPPING, TERM,  DOWN,  APP_DO_TERM      },
 	{APP_STARTING, ANY,   ANY,   APP_EV_RESTART,      APP_STOPPING, TERM,  AGAIN, APP_DO_TERM      },
+	{APP_STARTING, ANY,   ANY,   APP_EV_PAUSE,        APP_STOPPING, TERM,  LATER, APP_DO_TERM      },
 
 	{APP_READY,    ANY,   ANY,   APP_EV_UNWELL,       APP_STOPPING, TERM,  ANY,   APP_DO_TERM      },
 	{APP_READY,    ANY,   ANY,   APP_EV_EXIT,         APP_STOPPING, SWEEP, ANY,   APP_DO_SWEEP     },
 	{APP_READY,    ANY,   ANY,   APP_EV_STOP,         APP_STOPPING, DRAIN, DOWN,  APP_DO_DRAIN     },
 	{APP_READY,    ANY,   ANY,   APP_EV_RESTART,      APP_STOPPING, DRAIN, AGAIN, APP_DO_DRAIN     },
+	{APP_READY,    ANY,   ANY,   APP_EV_PAUSE,        APP_STOPPING, DRAIN, LATER, APP_DO_DRAIN     },
 
  /* wishes during the end only change what comes after it */
 	{APP_STOPPING, DRAIN, ANY,   APP_EV_STOP,         APP_STOPPING, DRAIN, DOWN,  0                },
@@ -84,6 +87,7 @@ static const struct rule rules[] = {
 
 	{APP_STOPPING, SWEEP, DOWN,  APP_EV_SWEPT,        APP_STOPPED,  NONE,  ANY,   0                },
 	{APP_STOPPING, SWEEP, AGAIN, APP_EV_SWEPT,        APP_WAITING,  NONE,  UP,    APP_DO_CHECK_GATE},
+	{APP_STOPPING, SWEEP, LATER, APP_EV_SWEPT,        APP_BACKOFF,  NONE,  UP,    APP_DO_BACKOFF   },
 	{APP_STOPPING, SWEEP, UP,    APP_EV_SWEPT,        APP_STOPPING, SWEEP, ANY,   APP_DO_DECIDE    },
 	{APP_STOPPING, SWEEP, ANY,   APP_EV_RETRY,        APP_BACKOFF,  NONE,  ANY,   APP_DO_BACKOFF   },
 	{APP_STOPPING, SWEEP, ANY,   APP_EV_GIVE_UP,      APP_FAILED,   NONE,  ANY,   APP_DO_REST      },
@@ -168,19 +172,13 @@ const char *
 app_event_name(enum app_event ev)
 {
 	static const char *const names[] = {
-		[APP_EV_START] = "start",
-		[APP_EV_STOP] = "stop",
-		[APP_EV_RESTART] = "restart",
-		[APP_EV_GO] = "go",
-		[APP_EV_SPAWN_FAILED] = "spawn failed",
-		[APP_EV_READY] = "ready",
-		[APP_EV_UNWELL] = "unwell",
-		[APP_EV_TIMER] = "timer",
-		[APP_EV_DRAINED] = "drained",
-		[APP_EV_HURRY] = "hurry",
-		[APP_EV_EXIT] = "exit",
-		[APP_EV_SWEPT] = "swept",
-		[APP_EV_RETRY] = "retry",
+		[APP_EV_START] = "start",     [APP_EV_STOP] = "stop",
+		[APP_EV_RESTART] = "restart", [APP_EV_PAUSE] = "pause",
+		[APP_EV_GO] = "go",           [APP_EV_SPAWN_FAILED] = "spawn failed",
+		[APP_EV_READY] = "ready",     [APP_EV_UNWELL] = "unwell",
+		[APP_EV_TIMER] = "timer",     [APP_EV_DRAINED] = "drained",
+		[APP_EV_HURRY] = "hurry",     [APP_EV_EXIT] = "exit",
+		[APP_EV_SWEPT] = "swept",     [APP_EV_RETRY] = "retry",
 		[APP_EV_GIVE_UP] = "give up",
 	};
 

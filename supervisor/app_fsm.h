@@ -29,12 +29,14 @@ enum app_goal {
 	APP_GOAL_DOWN,
 	APP_GOAL_UP,    /* the end was not planned: backoff or failed */
 	APP_GOAL_AGAIN, /* planned restart: at once */
+	APP_GOAL_LATER, /* planned restart: after a pause */
 };
 
 enum app_event {
 	APP_EV_START,   /* somebody wants it up */
 	APP_EV_STOP,    /* somebody wants it down */
 	APP_EV_RESTART, /* planned, by hand or by us: drain first, counts as no failure */
+	APP_EV_PAUSE,   /* planned too, but not up again before some time has passed */
 	APP_EV_GO,      /* nothing has to come first any more */
 	APP_EV_SPAWN_FAILED,
 	APP_EV_READY,

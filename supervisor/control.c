@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "common/control_server.h"
-#include "common/json.h"
 #include "common/log.h"
+#include "supervisor/app_methods.h"
 #include "supervisor/live.h"
 #include "supervisor/params.h"
 
@@ -38,48 +38,6 @@ do_status(struct control *c, struct control_request *req, json_t *params)
 }
 
 static void
-on_rolled(void *arg, int code, const char *why)
-{
-	struct control_request *req = arg;
-
-	if (req == NULL) {
-		if (code < 0)
-			log_warning("restart: %s", why);
-		return;
-	}
-	if (code == 0)
-		control_reply(req, json_object());
-	else
-		control_reply_error(req, code == -ENOENT ? CONTROL_NO_SUCH_APP : CONTROL_FAILED,
-		                    "%s", why);
-}
-
-static void
-do_restart(struct control *c, struct control_request *req, json_t *params)
-{
-	static const char *const allowed[] = {"app", "wait", NULL};
-	const char *name = json_get_string(params, "app");
-	json_t *wait = json_object_get(params, "wait");
-
-	if (!params_only(req, params, allowed))
-		return;
-	if (name == NULL) {
-		control_reply_error(req, CONTROL_INVALID_PARAMS, "app: a name is needed");
-		return;
-	}
-	if (wait != NULL && !json_is_boolean(wait)) {
-		control_reply_error(req, CONTROL_INVALID_PARAMS, "wait: not true or false");
-		return;
-	}
-	if (wait == NULL || json_is_true(wait)) {
-		roll_start(c->spec.roll, name, on_rolled, req);
-		return;
-	}
-	roll_start(c->spec.roll, name, on_rolled, NULL);
-	control_reply(req, json_object());
-}
-
-static void
 do_shutdown(struct control *c, struct control_request *req, json_t *params)
 {
 	if (!params_only(req, params, NULL))
@@ -94,7 +52,6 @@ static const struct {
 } methods[] = {
 	{"version",  do_version },
 	{"status",   do_status  },
-	{"restart",  do_restart },
 	{"shutdown", do_shutdown},
 };
 
@@ -103,6 +60,7 @@ on_request(void *arg, struct control_conn *conn, struct control_request *req, co
            json_t *params)
 {
 	struct control *c = arg;
+	const struct app_methods apps = {c->spec.pair, c->spec.roll, c->spec.wishes};
 
 	for (size_t i = 0; i < NELEM(methods); i++) {
 		if (strcmp(methods[i].name, method) == 0) {
@@ -111,6 +69,7 @@ on_request(void *arg, struct control_conn *conn, struct control_request *req, co
 		}
 	}
 	if (!live_request(conn, req, method, params) &&
+	    !app_methods_request(&apps, req, method, params) &&
 	    !proxy_link_request(pair_link(c->spec.pair), conn, req, method, params))
 		control_reply_error(req, CONTROL_METHOD_NOT_FOUND, "no method %s", method);
 }

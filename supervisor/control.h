@@ -4,6 +4,7 @@
 
 #include "supervisor/roll.h"
 #include "supervisor/status.h"
+#include "supervisor/wish.h"
 
 struct control;
 
@@ -13,6 +14,7 @@ struct control_spec {
 	const char *group; /* name of the group that may ask; NULL: none */
 	struct pair *pair;
 	struct roll *roll;
+	struct wishes *wishes;
 	json_t *(*status)(void *arg);
 	void (*shutdown)(void *arg);
 	void *arg;

@@ -12,21 +12,25 @@
 static void
 on_watchdog(uv_timer_t *timer)
 {
+	const struct notify *n = timer->data;
+
 	/* sent from the loop, so a loop that is stuck sends nothing */
-	(void)sd_notify(0, "WATCHDOG=1");
+	if (n->is_well == NULL || n->is_well(n->arg))
+		(void)sd_notify(0, "WATCHDOG=1");
 }
 
 void
-notify_init(struct notify *n, uv_loop_t *loop)
+notify_init(struct notify *n, uv_loop_t *loop, bool (*is_well)(void *arg), void *arg)
 {
 	uint64_t usec = 0;
 
-	*n = (struct notify){.started = false};
+	*n = (struct notify){.is_well = is_well, .arg = arg};
 	if (sd_watchdog_enabled(1, &usec) <= 0 || usec < 2000)
 		return;
 	if (uv_timer_init(loop, &n->watchdog) < 0)
 		return;
 	n->started = true;
+	n->watchdog.data = n;
 	(void)uv_timer_start(&n->watchdog, on_watchdog, 0, usec / 2000); /* callback not NULL */
 }
 

@@ -16,10 +16,10 @@ proxy_link_init(struct proxy_link *l, const struct proxy_link_hooks *hooks, void
 	*l = (struct proxy_link){.hooks = *hooks, .arg = arg};
 }
 
-static bool
-is_ours(const struct proxy_link *l, const struct control_conn *conn)
+static int
+side_of(const struct proxy_link *l, const struct control_conn *conn)
 {
-	return l->hooks.is_proxy(l->arg, control_conn_peer_pid(conn));
+	return l->hooks.side_of(l->arg, control_conn_peer_pid(conn));
 }
 
 static void
@@ -41,7 +41,8 @@ answer_hello(struct proxy_link *l, struct control_conn *conn, struct control_req
 		control_reply_error(req, CONTROL_INTERNAL_ERROR, "out of memory");
 		return;
 	}
-	l->conn = conn; /* an older connection of it, if any, is as good as gone */
+	l->sides[side_of(l, conn)].conn =
+		conn; /* an older connection of it, if any, is as good as gone */
 	control_reply(req, result);
 }
 
@@ -51,7 +52,7 @@ proxy_link_request(struct proxy_link *l, struct control_conn *conn, struct contr
 {
 	if (strcmp(method, "proxy/hello") != 0)
 		return false;
-	if (is_ours(l, conn))
+	if (side_of(l, conn) >= 0)
 		answer_hello(l, conn, req, params);
 	else
 		control_reply_error(req, CONTROL_NOT_ALLOWED,
@@ -60,11 +61,11 @@ proxy_link_request(struct proxy_link *l, struct control_conn *conn, struct contr
 }
 
 static void
-take_stats(struct proxy_link *l, const json_t *params)
+take_stats(struct proxy_link *l, int side, const json_t *params)
 {
-	l->in_flight = json_get_int(params, "in_flight", l->in_flight);
-	l->queued = json_get_int(params, "queued", l->queued);
-	l->threads = json_get_int(params, "threads", l->threads);
+	l->sides[side].in_flight = json_get_int(params, "in_flight", 0);
+	l->sides[side].queued = json_get_int(params, "queued", 0);
+	l->sides[side].threads = json_get_int(params, "threads", 0);
 }
 
 bool
@@ -74,21 +75,22 @@ proxy_link_notification(struct proxy_link *l, struct control_conn *conn, const c
 	bool ready = strcmp(method, "proxy/ready") == 0;
 	bool stats = strcmp(method, "proxy/stats") == 0;
 	bool failed = strcmp(method, "backend/failed") == 0;
+	int side = side_of(l, conn);
 
 	if (!ready && !stats && !failed)
 		return false;
-	if (!is_ours(l, conn)) {
+	if (side < 0) {
 		log_warning("%s from pid %d, which is no proxy of ours: ignored", method,
 		            (int)control_conn_peer_pid(conn));
 		return true;
 	}
 	if (stats)
-		take_stats(l, params);
+		take_stats(l, side, params);
 	if (ready) {
 		bool yes = json_get_bool(params, "ready", false);
 		const char *why = json_get_string(params, "reason");
 
-		l->hooks.on_ready(l->arg, yes, yes ? NULL : why != NULL ? why : "not ready");
+		l->hooks.on_ready(l->arg, side, yes, yes ? NULL : why != NULL ? why : "not ready");
 	}
 	if (failed)
 		l->hooks.on_backend_failed(l->arg, (int)json_get_int(params, "id", -1),
@@ -101,19 +103,30 @@ proxy_link_notification(struct proxy_link *l, struct control_conn *conn, const c
 void
 proxy_link_closed(struct proxy_link *l, struct control_conn *conn)
 {
-	if (l->conn != conn)
-		return;
-	l->conn = NULL;
-	l->in_flight = l->queued = l->threads = 0;
+	for (int i = 0; i < 2; i++) {
+		if (l->sides[i].conn != conn)
+			continue;
+		l->sides[i].conn = NULL;
+		l->sides[i].in_flight = l->sides[i].queued = l->sides[i].threads = 0;
+	}
+}
+
+/* params: reference taken over. */
+static void
+notify_all(struct proxy_link *l, const char *method, json_t *params)
+{
+	for (int i = 0; i < 2; i++)
+		if (l->sides[i].conn != NULL)
+			control_notify(l->sides[i].conn, method, json_incref(params));
+	json_decref(params);
 }
 
 void
 proxy_link_backend_up(struct proxy_link *l, int id, const char *url, unsigned generation)
 {
-	if (l->conn != NULL)
-		control_notify(l->conn, "backend/up",
-		               json_pack("{s:i, s:s, s:i}", "id", id, "url", url, "generation",
-		                         (int)generation));
+	notify_all(
+		l, "backend/up",
+		json_pack("{s:i, s:s, s:i}", "id", id, "url", url, "generation", (int)generation));
 }
 
 void
@@ -121,52 +134,116 @@ proxy_link_backend_down(struct proxy_link *l, int id, const char *reason, int64_
 {
 	json_t *retry = next_retry_ms < 0 ? json_null() : json_integer(next_retry_ms);
 
-	if (l->conn != NULL)
-		control_notify(l->conn, "backend/down",
-		               json_pack("{s:i, s:s, s:o}", "id", id, "reason", reason,
-		                         "next_retry_ms", retry));
-	else
-		json_decref(retry);
+	notify_all(
+		l, "backend/down",
+		json_pack("{s:i, s:s, s:o}", "id", id, "reason", reason, "next_retry_ms", retry));
 }
 
+void
+proxy_link_backend_gone(struct proxy_link *l, int id)
+{
+	notify_all(l, "backend/gone", json_pack("{s:i}", "id", id));
+}
+
+/* --- draining ------------------------------------------------------------------------------- */
+
 struct drain {
-	void (*fn)(void *arg);
+	proxy_drained_fn fn;
 	void *arg;
+	int64_t left;     /* the sum of all answers */
+	unsigned waiting; /* for so many more; and one while it is being asked */
 };
+
+static void
+answered(struct drain *d)
+{
+	if (--d->waiting > 0)
+		return;
+	d->fn(d->arg, d->left);
+	free(d);
+}
 
 static void
 on_drained(void *arg, json_t *result, int code, const char *message)
 {
 	struct drain *d = arg;
+	int64_t left = json_get_int(result, "in_flight", 0);
 
-	if (result == NULL)
-		log_warning("draining the proxy: %s", message);
-	else if (json_get_int(result, "in_flight", 0) > 0)
-		log_warning("the proxy still had %lld requests at the drain deadline",
-		            (long long)json_get_int(result, "in_flight", 0));
-	d->fn(d->arg);
-	free(d);
+	if (result == NULL && code != CONTROL_DISCONNECTED)
+		log_warning("draining: %s", message);
+	else if (left > 0)
+		log_warning("%lld requests were still running at the drain deadline",
+		            (long long)left);
+	d->left += left;
+	answered(d);
+}
+
+/* params: reference taken over. */
+static void
+ask_to_drain(struct drain *d, struct control_conn *conn, const char *method, json_t *params,
+             uint64_t deadline_ms)
+{
+	if (conn == NULL) {
+		json_decref(params);
+		return; /* SIGTERM makes it drain too */
+	}
+	d->waiting++;
+	control_call(conn, method, params, deadline_ms + DRAIN_GRACE_MS, on_drained, d);
+}
+
+static struct drain *
+new_drain(proxy_drained_fn fn, void *arg)
+{
+	struct drain *d = malloc(sizeof(*d));
+
+	if (d == NULL)
+		fn(arg, 0);
+	else
+		*d = (struct drain){.fn = fn, .arg = arg, .waiting = 1};
+	return d;
 }
 
 void
-proxy_link_drain(struct proxy_link *l, uint64_t deadline_ms, void (*fn)(void *arg), void *arg)
+proxy_link_drain(struct proxy_link *l, int side, uint64_t deadline_ms, proxy_drained_fn fn,
+                 void *arg)
 {
-	struct drain *d = l->conn != NULL ? malloc(sizeof(*d)) : NULL;
+	struct drain *d = new_drain(fn, arg);
 
-	if (d == NULL) {
-		fn(arg); /* SIGTERM makes it drain too */
+	if (d == NULL)
 		return;
-	}
-	*d = (struct drain){fn, arg};
-	control_call(l->conn, "drain", json_pack("{s:I}", "deadline_ms", (json_int_t)deadline_ms),
-	             deadline_ms + DRAIN_GRACE_MS, on_drained, d);
+	ask_to_drain(d, l->sides[side].conn, "drain",
+	             json_pack("{s:I}", "deadline_ms", (json_int_t)deadline_ms), deadline_ms);
+	answered(d);
+}
+
+void
+proxy_link_backend_drain(struct proxy_link *l, int id, uint64_t deadline_ms, proxy_drained_fn fn,
+                         void *arg)
+{
+	struct drain *d = new_drain(fn, arg);
+
+	if (d == NULL)
+		return;
+	for (int i = 0; i < 2; i++)
+		ask_to_drain(
+			d, l->sides[i].conn, "backend/drain",
+			json_pack("{s:i, s:I}", "id", id, "deadline_ms", (json_int_t)deadline_ms),
+			deadline_ms);
+	answered(d);
 }
 
 json_t *
 proxy_link_to_json(const struct proxy_link *l)
 {
-	if (l->conn == NULL)
+	int64_t in_flight = 0, queued = 0, threads = 0;
+
+	if (l->sides[0].conn == NULL && l->sides[1].conn == NULL)
 		return json_null();
-	return json_pack("{s:I, s:I, s:I}", "in_flight", (json_int_t)l->in_flight, "queued",
-	                 (json_int_t)l->queued, "threads", (json_int_t)l->threads);
+	for (int i = 0; i < 2; i++) {
+		in_flight += l->sides[i].in_flight;
+		queued += l->sides[i].queued;
+		threads += l->sides[i].threads;
+	}
+	return json_pack("{s:I, s:I, s:I}", "in_flight", (json_int_t)in_flight, "queued",
+	                 (json_int_t)queued, "threads", (json_int_t)threads);
 }

@@ -1,4 +1,6 @@
-/* proxy_link: what the supervisor and its codex-proxy say to each other on the control socket. */
+/* proxy_link: what the supervisor and its codex-proxy say to each other on the control socket.
+ *
+ * While the proxy is replaced there are two of them: each has its side, 0 or 1. */
 #ifndef SIDECAR_PROXY_LINK_H
 #define SIDECAR_PROXY_LINK_H
 
@@ -9,12 +11,12 @@
 #define PROXY_PROTOCOL 1
 
 struct proxy_link_hooks {
-	/* Is this the pid of a proxy that we run? */
-	bool (*is_proxy)(void *arg, pid_t pid);
+	/* The side of the proxy with this pid; -1: it is none that we run. */
+	int (*side_of)(void *arg, pid_t pid);
 	/* The array of all backends; new reference. */
 	json_t *(*backends)(void *arg);
 	/* why: NULL while ready. */
-	void (*on_ready)(void *arg, bool ready, const char *why);
+	void (*on_ready)(void *arg, int side, bool ready, const char *why);
 	void (*on_backend_failed)(void *arg, int id, unsigned generation, const char *kind,
 	                          const char *message);
 };
@@ -22,8 +24,10 @@ struct proxy_link_hooks {
 struct proxy_link {
 	struct proxy_link_hooks hooks;
 	void *arg;
-	struct control_conn *conn; /* NULL: no proxy has said hello */
-	int64_t in_flight, queued, threads;
+	struct {
+		struct control_conn *conn; /* NULL: it has not said hello */
+		int64_t in_flight, queued, threads;
+	} sides[2];
 };
 
 void proxy_link_init(struct proxy_link *l, const struct proxy_link_hooks *hooks, void *arg);
@@ -35,13 +39,22 @@ bool proxy_link_notification(struct proxy_link *l, struct control_conn *conn, co
                              json_t *params);
 void proxy_link_closed(struct proxy_link *l, struct control_conn *conn);
 
+/* All of these go to every proxy there is. */
 void proxy_link_backend_up(struct proxy_link *l, int id, const char *url, unsigned generation);
 /* next_retry_ms: -1 unknown. */
 void
 proxy_link_backend_down(struct proxy_link *l, int id, const char *reason, int64_t next_retry_ms);
-/* fn once: when it has drained, at the deadline, or because there is nobody to ask. */
-void proxy_link_drain(struct proxy_link *l, uint64_t deadline_ms, void (*fn)(void *arg), void *arg);
-/* Its entry in `status`: new reference, json null while no proxy is connected. */
+/* That one will not come back. */
+void proxy_link_backend_gone(struct proxy_link *l, int id);
+
+/* Once: when it has drained, at the deadline, or because there is nobody to ask. left: requests
+ * that were still running. May be called from inside. */
+typedef void (*proxy_drained_fn)(void *arg, int64_t left);
+void proxy_link_drain(struct proxy_link *l, int side, uint64_t deadline_ms, proxy_drained_fn fn,
+                      void *arg);
+void proxy_link_backend_drain(struct proxy_link *l, int id, uint64_t deadline_ms,
+                              proxy_drained_fn fn, void *arg);
+/* The sum over both, for `status`: new reference, json null while no proxy is connected. */
 json_t *proxy_link_to_json(const struct proxy_link *l);
 
 #endif

@@ -57,3 +57,29 @@ restart_forgive(struct restart_record *rec)
 {
 	*rec = (struct restart_record){.ends = 0};
 }
+
+uint64_t
+restart_spacing_wait(const struct restart_spacing *s, uint64_t now_ms)
+{
+	uint64_t due_ms = s->last_ms + s->step_ms;
+
+	return s->step_ms > 0 && due_ms > now_ms ? due_ms - now_ms : 0;
+}
+
+void
+restart_spacing_take(struct restart_spacing *s, uint64_t at_ms)
+{
+	bool first = s->step_ms == 0 || at_ms - s->last_ms >= 2 * s->max_ms;
+
+	if (first)
+		s->step_ms = s->base_ms;
+	else
+		s->step_ms = s->step_ms > s->max_ms / 2 ? s->max_ms : s->step_ms * 2;
+	s->last_ms = at_ms;
+}
+
+void
+restart_spacing_forgive(struct restart_spacing *s)
+{
+	s->step_ms = 0;
+}

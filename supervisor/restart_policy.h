@@ -32,4 +32,18 @@ bool restart_decide(struct restart_record *rec, const struct restart_policy *p, 
                     uint64_t ready_ms, uint64_t random, uint64_t *delay_ms);
 void restart_forgive(struct restart_record *rec);
 
+/* Restarts for something that a restart may mend, if it mends itself: the first one at once, then
+ * the next ones further and further apart. Zero, with base_ms and max_ms set, is a clean one. */
+struct restart_spacing {
+	uint64_t base_ms, max_ms;
+	uint64_t step_ms; /* 0: there was none yet */
+	uint64_t last_ms;
+};
+
+/* How long from now_ms until the next one is due: 0: now. */
+uint64_t restart_spacing_wait(const struct restart_spacing *s, uint64_t now_ms);
+/* It will be at at_ms. After twice max_ms without one it is the first one again. */
+void restart_spacing_take(struct restart_spacing *s, uint64_t at_ms);
+void restart_spacing_forgive(struct restart_spacing *s);
+
 #endif

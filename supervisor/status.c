@@ -64,17 +64,31 @@ integer_or_null(int64_t value, int64_t none)
 	return value == none ? json_null() : json_integer(value);
 }
 
+/* The one of an instance that is not the current one has a name of its own here. */
 static json_t *
-app_to_json(const struct app *a)
+app_to_json(const struct app *a, const struct instance *in)
 {
 	struct app_info i = app_info(a);
+	char name[64];
 
-	return json_pack("{s:s, s:i, s:o, s:s, s:s, s:I, s:i, s:o, s:o, s:o}", "name", i.name,
+	(void)snprintf(name, sizeof(name), "%s%s", i.name,
+	               a == instance_current(in) ? ""
+	               : i.state == APP_STOPPING ? ".old"
+	                                         : ".new");
+	return json_pack("{s:s, s:i, s:o, s:s, s:s, s:I, s:i, s:o, s:o, s:o}", "name", name,
 	                 "instance", i.instance, "pid", integer_or_null(i.pid, 0), "state",
 	                 app_state_name(i.state), "reason", i.reason, "since_ms",
 	                 (json_int_t)i.since_ms, "restarts", (int)i.restarts, "last_exit",
 	                 exit_to_json(&i), "next_retry_ms", integer_or_null(i.next_retry_ms, -1),
 	                 "rss_bytes", rss_to_json(i.pid));
+}
+
+static void
+append_instance(json_t *apps, const struct instance *in)
+{
+	(void)json_array_append_new(apps, app_to_json(instance_current(in), in));
+	if (instance_other(in) != NULL)
+		(void)json_array_append_new(apps, app_to_json(instance_other(in), in));
 }
 
 json_t *
@@ -83,15 +97,15 @@ status_to_json(const struct status_view *v)
 	json_t *apps = json_array(), *warnings = json_array();
 
 	for (size_t i = 0; i < pair_count(v->pair); i++)
-		(void)json_array_append_new(apps, app_to_json(pair_app(v->pair, i)));
+		append_instance(apps, pair_instance(v->pair, i));
 	if (v->warning[0] != '\0')
 		(void)json_array_append_new(warnings, json_string(v->warning));
-	return json_pack("{s:s, s:i, s:s, s:b, s:I, s:o, s:o, s:{s:s, s:n}, s:o}", "version",
-	                 SIDECAR_VERSION, "pid", (int)getpid(), "state", state_name(v->state),
-	                 "ready", pair_is_ready(v->pair, NULL), "uptime_ms",
-	                 (json_int_t)v->uptime_ms, "apps", apps, "proxy",
-	                 proxy_link_to_json(pair_link(v->pair)), "auth", "state", "unknown",
-	                 "expires_at", "warnings", warnings);
+	return json_pack(
+		"{s:s, s:i, s:s, s:b, s:I, s:o, s:o, s:{s:s, s:n}, s:o}", "version",
+		SIDECAR_VERSION, "pid", (int)getpid(), "state", state_name(v->state), "ready",
+		pair_is_ready(v->pair, NULL), "uptime_ms", (json_int_t)v->uptime_ms, "apps", apps,
+		"proxy", proxy_link_to_json(pair_link(v->pair)), "auth", "state",
+		v->login_refused ? "refused" : "unknown", "expires_at", "warnings", warnings);
 }
 
 void
@@ -106,7 +120,7 @@ status_to_line(const struct status_view *v, char *text, size_t size)
 	                               ready || v->state == SUPERVISOR_STOPPING ? "" : why, "");
 
 	for (size_t i = 0; i < pair_count(v->pair) && used < size; i++) {
-		struct app_info info = app_info(pair_app(v->pair, i));
+		struct app_info info = app_info(instance_current(pair_instance(v->pair, i)));
 
 		used += (size_t)snprintf(text + used, size - used, "%s %s %s", i == 0 ? ";" : ",",
 		                         info.name, app_state_name(info.state));
@@ -118,4 +132,48 @@ status_to_line(const struct status_view *v, char *text, size_t size)
 			                         info.reason,
 			                         (long long)(info.next_retry_ms + 999) / 1000);
 	}
+}
+
+static json_t *
+words_to_json(char *const *words)
+{
+	json_t *list = json_array();
+
+	for (; words != NULL && *words != NULL; words++)
+		(void)json_array_append_new(list, json_string(*words));
+	return list;
+}
+
+static json_t *
+policy_to_json(const struct app_spec *s)
+{
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I}", "listen_timeout_ms",
+		(json_int_t)s->listen_timeout_ms, "drain_timeout_ms",
+		(json_int_t)s->drain_timeout_ms, "kill_timeout_ms", (json_int_t)s->kill_timeout_ms,
+		"min_uptime_ms", (json_int_t)s->restart.min_uptime_ms, "max_restarts",
+		(int)s->restart.limit, "restart_window_ms", (json_int_t)s->restart.window_ms,
+		"restart_delay_ms", (json_int_t)s->restart.base_ms, "restart_delay_max_ms",
+		(json_int_t)s->restart.max_ms);
+}
+
+json_t *
+status_describe(struct instance *in)
+{
+	const struct app *a = instance_current(in), *other = instance_other(in);
+	const struct app_launch *launch = app_last_launch(a);
+	struct app_info info = app_info(a);
+	json_t *app = app_to_json(a, in);
+	json_t *more =
+		json_pack("{s:s, s:s, s:i, s:o, s:o*, s:o*, s:o}", "group", info.group, "phase",
+	                  app_phase_name(info.phase), "generation", (int)info.generation, "other",
+	                  other != NULL ? app_to_json(other, in) : json_null(), "file",
+	                  launch != NULL ? json_string(launch->file) : NULL, "cwd",
+	                  launch != NULL && launch->cwd != NULL ? json_string(launch->cwd) : NULL,
+	                  "args", words_to_json(launch != NULL ? launch->argv : NULL));
+
+	(void)json_object_set_new(more, "policy", policy_to_json(app_spec(a)));
+	(void)json_object_update_missing(app, more);
+	json_decref(more);
+	return app;
 }

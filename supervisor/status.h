@@ -13,10 +13,13 @@ struct status_view {
 	uint64_t uptime_ms;
 	struct pair *pair;
 	const char *warning; /* "" or one line */
+	bool login_refused;  /* by the provider, as far as is known */
 };
 
 /* docs/control.md, `status`. New reference; NULL: no memory. */
 json_t *status_to_json(const struct status_view *v);
+/* docs/control.md, one entry of `describe`. */
+json_t *status_describe(struct instance *in);
 /* "ready; app-server-0 ready pid 12, proxy ready pid 13" */
 void status_to_line(const struct status_view *v, char *text, size_t size);
 

@@ -11,6 +11,8 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/paths.h"
+#include "supervisor/care.h"
+#include "supervisor/codex/credentials.h"
 #include "supervisor/control.h"
 #include "supervisor/lock.h"
 #include "supervisor/notify.h"
@@ -26,7 +28,10 @@ struct supervisor {
 	struct codex_setup *setup;
 	struct pair *pair;
 	struct control *control;
+	struct credentials *credentials;
+	struct care *care;
 	struct roll roll;
+	struct wishes wishes;
 	struct notify notify;
 	uv_signal_t sigterm, sigint;
 	uv_timer_t setup_timer; /* until codex is asked again */
@@ -48,6 +53,7 @@ view(const struct supervisor *s)
 		.uptime_ms = uv_now(&s->loop) - s->started_ms,
 		.pair = s->pair,
 		.warning = codex_setup_warning(s->setup),
+		.login_refused = care_login_refused(s->care),
 	};
 }
 
@@ -60,13 +66,13 @@ status(void *arg)
 }
 
 static void
-on_change(void *arg, struct app *a)
+on_change(void *arg, struct instance *in)
 {
 	struct supervisor *s = arg;
 	struct status_view v;
 	char line[256];
 
-	if (s->pair == NULL)
+	if (s->pair == NULL || s->care == NULL)
 		return; /* still being built */
 	if (s->state == SUPERVISOR_STARTING && pair_is_ready(s->pair, NULL)) {
 		s->state = SUPERVISOR_RUNNING;
@@ -76,7 +82,36 @@ on_change(void *arg, struct app *a)
 	v = view(s);
 	status_to_line(&v, line, sizeof(line));
 	notify_status(&s->notify, line);
-	roll_on_change(&s->roll, a);
+	roll_on_change(&s->roll, in);
+	wishes_on_change(&s->wishes);
+}
+
+static bool
+is_well(void *arg)
+{
+	const struct supervisor *s = arg;
+
+	return !pair_is_failed(s->pair);
+}
+
+/* --- what goes wrong without an end of a process -------------------------------------------- */
+
+static void
+on_backend_failed(void *arg, size_t i, const char *kind, const char *message)
+{
+	struct supervisor *s = arg;
+
+	if (s->state != SUPERVISOR_STOPPING)
+		care_backend_failed(s->care, i, kind, message);
+}
+
+static void
+on_login(void *arg, bool other_login)
+{
+	struct supervisor *s = arg;
+
+	if (s->state != SUPERVISOR_STOPPING)
+		care_login_changed(s->care, other_login);
 }
 
 /* --- stopping ------------------------------------------------------------------------------- */
@@ -91,12 +126,21 @@ on_setup_closed(void *arg)
 }
 
 static void
+on_credentials_closed(void *arg)
+{
+	struct supervisor *s = arg;
+
+	s->credentials = NULL;
+	codex_setup_close(s->setup, on_setup_closed, s);
+}
+
+static void
 on_pair_closed(void *arg)
 {
 	struct supervisor *s = arg;
 
 	s->pair = NULL;
-	codex_setup_close(s->setup, on_setup_closed, s);
+	credentials_close(s->credentials, on_credentials_closed, s);
 }
 
 static void
@@ -130,6 +174,7 @@ stop(struct supervisor *s, const char *why)
 		s->state = SUPERVISOR_STOPPING;
 		notify_stopping(&s->notify);
 		roll_cancel(&s->roll);
+		wishes_cancel(&s->wishes);
 	} else {
 		log_info("stopping at once: %s", why);
 	}
@@ -225,6 +270,20 @@ start_handles(struct supervisor *s, struct err *err)
 	return process_become_subreaper(err);
 }
 
+/* Who looks after the apps once they run. */
+static int
+build_care(struct supervisor *s, struct err *err)
+{
+	AUTO_FREE char *home = paths_codex_home(s->settings);
+
+	roll_init(&s->roll, s->pair);
+	wishes_init(&s->wishes, s->pair);
+	s->care = care_new(&s->loop, s->pair, &s->roll, (uint64_t)s->settings->drain_timeout_ms);
+	if (s->care == NULL || home == NULL)
+		return err_set(err, -ENOMEM, "out of memory");
+	return credentials_new(&s->credentials, &s->loop, home, on_login, s, err);
+}
+
 static int
 build(struct supervisor *s, struct err *err)
 {
@@ -233,11 +292,13 @@ build(struct supervisor *s, struct err *err)
 	                         .listener = &s->listener,
 	                         .control_path = s->control_path,
 	                         .on_change = on_change,
+	                         .on_backend_failed = on_backend_failed,
 	                         .arg = s};
 	struct control_spec control = {.loop = &s->loop,
 	                               .path = s->control_path,
 	                               .group = s->settings->control_group,
 	                               .roll = &s->roll,
+	                               .wishes = &s->wishes,
 	                               .status = status,
 	                               .shutdown = on_shutdown,
 	                               .arg = s};
@@ -252,7 +313,8 @@ build(struct supervisor *s, struct err *err)
 		r = pair_new(&s->pair, &pair, err);
 	if (r == 0)
 		r = listener_open(&s->listener, s->settings, err);
-	roll_init(&s->roll, s->pair);
+	if (r == 0)
+		r = build_care(s, err);
 	control.pair = s->pair;
 	if (r == 0)
 		r = control_new(&s->control, &control, err);
@@ -270,6 +332,8 @@ unbuild(struct supervisor *s)
 	}
 	if (s->pair != NULL)
 		pair_close(s->pair, NULL, NULL);
+	if (s->credentials != NULL)
+		credentials_close(s->credentials, NULL, NULL);
 	if (s->setup != NULL)
 		codex_setup_close(s->setup, NULL, NULL);
 	if (s->reaper != NULL)
@@ -315,14 +379,17 @@ supervisor_run(const struct settings *settings)
 		s.exit_code = exit_code_of(r);
 		unbuild(&s);
 	} else {
-		notify_init(&s.notify, &s.loop);
-		pair_start(s.pair);
+		notify_init(&s.notify, &s.loop, is_well, &s);
+		/* one refresh token serves once: the first one refreshes, the others find it done
+		 */
+		pair_start(s.pair, credentials_is_chatgpt(s.credentials));
 		codex_setup_run(s.setup, on_setup, &s);
 	}
 	while (uv_run(&s.loop, UV_RUN_DEFAULT) != 0)
 		;
 	r = uv_loop_close(&s.loop);
 	assert(r == 0); /* a handle that nobody closed */
+	care_free(s.care);
 	listener_fini(&s.listener);
 	auto_close_(&s.lock_fd);
 	free(s.runtime_dir);

@@ -329,11 +329,14 @@ codex_setup_run(struct codex_setup *s, void (*fn)(void *arg, int code, const str
 /* --- launching ------------------------------------------------------------------------------ */
 
 char *
-codex_setup_socket(const struct codex_setup *s, int instance)
+codex_setup_socket(const struct codex_setup *s, int instance, int side)
 {
 	char *path;
 
-	return asprintf(&path, "%s/app-server-%d.sock", s->runtime_dir, instance) < 0 ? NULL : path;
+	return asprintf(&path, "%s/app-server-%d%s.sock", s->runtime_dir, instance,
+	                side == 0 ? "" : ".b") < 0
+	               ? NULL
+	               : path;
 }
 
 char *
@@ -360,10 +363,11 @@ tuning(const struct codex_setup *s)
 }
 
 int
-codex_setup_launch(struct codex_setup *s, int instance, struct app_launch *out, struct err *err)
+codex_setup_launch(struct codex_setup *s, int instance, int side, struct app_launch *out,
+                   struct err *err)
 {
 	bool chat = s->settings->profile == PROFILE_CHAT;
-	AUTO_FREE char *socket = codex_setup_socket(s, instance);
+	AUTO_FREE char *socket = codex_setup_socket(s, instance, side);
 	AUTO_FREE char *work = codex_setup_work_dir(s);
 	AUTO_FREE char *home = NULL;
 	struct codex_recipe recipe = {.settings = s->settings};
@@ -407,7 +411,7 @@ codex_setup_warning(const struct codex_setup *s)
 static int
 check_socket_path(const struct codex_setup *s, struct err *err)
 {
-	AUTO_FREE char *path = codex_setup_socket(s, (int)s->settings->instances - 1);
+	AUTO_FREE char *path = codex_setup_socket(s, (int)s->settings->instances - 1, 1);
 
 	if (path == NULL)
 		return err_set(err, -ENOMEM, "out of memory");

@@ -119,9 +119,9 @@ export class Control {
     });
   }
 
-  ask(method, params) {
+  ask(method, params, ms) {
     const id = this.nextId++;
-    return withDeadline(this.raw({ jsonrpc: '2.0', id, method, params }), `answer to ${method}`);
+    return withDeadline(this.raw({ jsonrpc: '2.0', id, method, params }), `answer to ${method}`, ms);
   }
 
   close() {

@@ -15,18 +15,23 @@ static const struct app_fsm places[] = {
 	{APP_READY,    APP_PHASE_NONE,  APP_GOAL_UP   },
 	{APP_STOPPING, APP_PHASE_DRAIN, APP_GOAL_DOWN },
 	{APP_STOPPING, APP_PHASE_DRAIN, APP_GOAL_AGAIN},
+	{APP_STOPPING, APP_PHASE_DRAIN, APP_GOAL_LATER},
 	{APP_STOPPING, APP_PHASE_TERM,  APP_GOAL_DOWN },
 	{APP_STOPPING, APP_PHASE_TERM,  APP_GOAL_UP   },
 	{APP_STOPPING, APP_PHASE_TERM,  APP_GOAL_AGAIN},
+	{APP_STOPPING, APP_PHASE_TERM,  APP_GOAL_LATER},
 	{APP_STOPPING, APP_PHASE_TERM2, APP_GOAL_DOWN },
 	{APP_STOPPING, APP_PHASE_TERM2, APP_GOAL_UP   },
 	{APP_STOPPING, APP_PHASE_TERM2, APP_GOAL_AGAIN},
+	{APP_STOPPING, APP_PHASE_TERM2, APP_GOAL_LATER},
 	{APP_STOPPING, APP_PHASE_KILL,  APP_GOAL_DOWN },
 	{APP_STOPPING, APP_PHASE_KILL,  APP_GOAL_UP   },
 	{APP_STOPPING, APP_PHASE_KILL,  APP_GOAL_AGAIN},
+	{APP_STOPPING, APP_PHASE_KILL,  APP_GOAL_LATER},
 	{APP_STOPPING, APP_PHASE_SWEEP, APP_GOAL_DOWN },
 	{APP_STOPPING, APP_PHASE_SWEEP, APP_GOAL_UP   },
 	{APP_STOPPING, APP_PHASE_SWEEP, APP_GOAL_AGAIN},
+	{APP_STOPPING, APP_PHASE_SWEEP, APP_GOAL_LATER},
 	{APP_BACKOFF,  APP_PHASE_NONE,  APP_GOAL_UP   },
 	{APP_FAILED,   APP_PHASE_NONE,  APP_GOAL_UP   },
 };
@@ -237,6 +242,34 @@ a_planned_restart_asks_no_policy(void **state)
 }
 
 static void
+a_pause_asks_no_policy_and_ends_by_itself(void **state)
+{
+	struct app_fsm f = {APP_READY, APP_PHASE_NONE, APP_GOAL_UP};
+
+	assert_int_equal(app_fsm_step(&f, APP_EV_PAUSE, NULL), APP_DO_DRAIN);
+	assert_int_equal(app_fsm_step(&f, APP_EV_DRAINED, NULL), APP_DO_TERM);
+	assert_int_equal(app_fsm_step(&f, APP_EV_EXIT, NULL), APP_DO_SWEEP);
+	assert_int_equal(app_fsm_step(&f, APP_EV_SWEPT, NULL), APP_DO_BACKOFF);
+	assert_int_equal(f.state, APP_BACKOFF);
+	assert_int_equal(f.goal, APP_GOAL_UP);
+	assert_int_equal(app_fsm_step(&f, APP_EV_TIMER, NULL), APP_DO_CHECK_GATE);
+	assert_int_equal(f.state, APP_WAITING);
+}
+
+static void
+a_pause_is_cut_short_by_a_start_and_a_restart(void **state)
+{
+	static const enum app_event evs[] = {APP_EV_START, APP_EV_RESTART};
+
+	for (size_t i = 0; i < NELEM(evs); i++) {
+		struct app_fsm f = {APP_STOPPING, APP_PHASE_TERM, APP_GOAL_LATER};
+
+		(void)app_fsm_step(&f, evs[i], NULL);
+		assert_int_equal(f.goal, APP_GOAL_AGAIN);
+	}
+}
+
+static void
 stop_during_backoff_stays_stopped(void **state)
 {
 	struct app_fsm f = {APP_BACKOFF, APP_PHASE_NONE, APP_GOAL_UP};
@@ -259,6 +292,8 @@ main(void)
 		cmocka_unit_test(every_stop_phase_leads_on_when_the_app_does_nothing),
 		cmocka_unit_test(a_readiness_timeout_is_a_failure),
 		cmocka_unit_test(a_planned_restart_asks_no_policy),
+		cmocka_unit_test(a_pause_asks_no_policy_and_ends_by_itself),
+		cmocka_unit_test(a_pause_is_cut_short_by_a_start_and_a_restart),
 		cmocka_unit_test(stop_during_backoff_stays_stopped),
 	};
 

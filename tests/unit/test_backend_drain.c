@@ -105,15 +105,35 @@ begin_endless(struct caller *c)
 }
 
 static void
-an_idle_or_unknown_backend_is_drained_at_once(void **state)
+an_unknown_backend_is_drained_at_once(void **state)
+{
+	ask(17);
+	RUN_UNTIL(answers == 1);
+	assert_int_equal(left, 0);
+	assert_non_null(backend_pick(pool));
+}
+
+static void
+one_that_is_alone_is_idle_and_drained_when_no_successor_comes(void **state)
 {
 	ask(0);
+	RUN_UNTIL(requests == 1);
+	assert_non_null(backend_pick(pool));
 	RUN_UNTIL(answers == 1);
 	assert_int_equal(left, 0);
 	assert_null(backend_pick(pool));
-	ask(17);
-	RUN_UNTIL(answers == 2);
-	assert_int_equal(left, 0);
+}
+
+static void
+one_that_is_alone_goes_on_until_its_successor_can_take_over(void **state)
+{
+	backend_up(pool, 1, fake.url, 2);
+	ask(0);
+	while (answers == 0) {
+		assert_non_null(backend_pick(pool));
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	}
+	assert_int_equal(backend_id(backend_pick(pool)), 1);
 }
 
 static void
@@ -124,7 +144,7 @@ a_busy_one_is_answered_when_its_last_turn_is_over(void **state)
 	ask(0);
 	ask(0); /* every request has its answer */
 	RUN_UNTIL(requests == 2);
-	assert_null(backend_pick(pool));
+	RUN_UNTIL(backend_pick(pool) == NULL);
 	cancel(&callers[0]);
 	RUN_UNTIL(backend_pool_threads(pool) == 1);
 	assert_int_equal(answers, 0);
@@ -203,7 +223,9 @@ main(int argc, char **argv)
 {
 #define with_drains(test) cmocka_unit_test_setup_teardown(test, setup_drains, teardown_drains)
 	const struct CMUnitTest tests[] = {
-		with_drains(an_idle_or_unknown_backend_is_drained_at_once),
+		with_drains(an_unknown_backend_is_drained_at_once),
+		with_drains(one_that_is_alone_is_idle_and_drained_when_no_successor_comes),
+		with_drains(one_that_is_alone_goes_on_until_its_successor_can_take_over),
 		with_drains(a_busy_one_is_answered_when_its_last_turn_is_over),
 		with_drains(its_time_ends_it_with_what_is_left),
 		with_drains(a_backend_that_goes_away_is_drained),

@@ -57,7 +57,7 @@ ready_stopping_and_each_new_status_are_told(void **state)
 	uv_loop_t loop;
 
 	assert_int_equal(uv_loop_init(&loop), 0);
-	notify_init(&n, &loop);
+	notify_init(&n, &loop, NULL, NULL);
 	notify_ready(&n);
 	assert_string_equal(heard(), "READY=1");
 	notify_status(&n, "all 100% well");
@@ -82,9 +82,42 @@ the_watchdog_is_fed_at_half_of_its_time(void **state)
 	assert_int_equal(setenv("WATCHDOG_USEC", "20000", 1), 0);
 	assert_int_equal(setenv("WATCHDOG_PID", pid, 1), 0);
 	assert_int_equal(uv_loop_init(&loop), 0);
-	notify_init(&n, &loop);
+	notify_init(&n, &loop, NULL, NULL);
 	assert_null(getenv("WATCHDOG_USEC"));
 	assert_int_equal(uv_timer_get_repeat(&n.watchdog), 10);
+	(void)uv_run(&loop, UV_RUN_ONCE);
+	assert_string_equal(heard(), "WATCHDOG=1");
+	notify_close(&n);
+	(void)uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static bool
+say(void *arg)
+{
+	return *(bool *)arg;
+}
+
+static void
+a_watchdog_is_not_fed_while_the_apps_are_not_well(void **state)
+{
+	bool well = false;
+	struct notify n;
+	uv_loop_t loop;
+	char pid[24];
+
+	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	assert_int_equal(setenv("WATCHDOG_USEC", "2000", 1), 0);
+	assert_int_equal(setenv("WATCHDOG_PID", pid, 1), 0);
+	assert_int_equal(uv_loop_init(&loop), 0);
+	while (heard()[0] != '\0')
+		; /* the test before this one may have left something */
+	notify_init(&n, &loop, say, &well);
+	for (int i = 0; i < 3; i++)
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	assert_string_equal(heard(), "");
+	well = true;
+	(void)uv_run(&loop, UV_RUN_ONCE);
 	(void)uv_run(&loop, UV_RUN_ONCE);
 	assert_string_equal(heard(), "WATCHDOG=1");
 	notify_close(&n);
@@ -98,6 +131,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ready_stopping_and_each_new_status_are_told),
 		cmocka_unit_test(the_watchdog_is_fed_at_half_of_its_time),
+		cmocka_unit_test(a_watchdog_is_not_fed_while_the_apps_are_not_well),
 	};
 
 	return cmocka_run_group_tests(tests, listen_as_systemd, stop_listening);

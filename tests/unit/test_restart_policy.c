@@ -112,6 +112,39 @@ forgiving_clears_the_record(void **state)
 	assert_in_range(delay, 250, 500);
 }
 
+static void
+the_first_spaced_restart_is_due_at_once_the_next_ones_ever_later(void **state)
+{
+	struct restart_spacing s = {.base_ms = 5000, .max_ms = 300000};
+	uint64_t now = 1000, step = 5000;
+
+	assert_int_equal(restart_spacing_wait(&s, now), 0);
+	restart_spacing_take(&s, now);
+	for (int i = 0; i < 12; i++) {
+		assert_int_equal(restart_spacing_wait(&s, now), step);
+		assert_int_equal(restart_spacing_wait(&s, now + step - 1), 1);
+		assert_int_equal(restart_spacing_wait(&s, now + step), 0);
+		now += step;
+		restart_spacing_take(&s, now);
+		step = step * 2 > 300000 ? 300000 : step * 2;
+	}
+	assert_int_equal(step, 300000);
+}
+
+static void
+after_a_long_quiet_time_a_spaced_restart_is_the_first_again(void **state)
+{
+	struct restart_spacing s = {.base_ms = 5000, .max_ms = 300000};
+
+	restart_spacing_take(&s, 1000);
+	restart_spacing_take(&s, 10000);
+	assert_int_equal(restart_spacing_wait(&s, 10000), 10000);
+	restart_spacing_take(&s, 610000);
+	assert_int_equal(restart_spacing_wait(&s, 610000), 5000);
+	restart_spacing_forgive(&s);
+	assert_int_equal(restart_spacing_wait(&s, 610000), 0);
+}
+
 int
 main(void)
 {
@@ -124,6 +157,8 @@ main(void)
 		cmocka_unit_test(a_limit_of_zero_means_never),
 		cmocka_unit_test(a_failure_before_ready_counts_with_min_uptime_zero_too),
 		cmocka_unit_test(forgiving_clears_the_record),
+		cmocka_unit_test(the_first_spaced_restart_is_due_at_once_the_next_ones_ever_later),
+		cmocka_unit_test(after_a_long_quiet_time_a_spaced_restart_is_the_first_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -271,7 +271,7 @@ static void
 backends_that_cannot_be_are_passed_over(void **state)
 {
 	hello_answer = "{\"backends\":[7,null,{},{\"id\":-1,\"state\":\"up\",\"url\":\"x\"},"
-		       "{\"id\":64,\"state\":\"up\",\"url\":\"x\"},"
+		       "{\"id\":128,\"state\":\"up\",\"url\":\"x\"},"
 		       "{\"id\":4294967296,\"state\":\"up\",\"url\":\"x\"},"
 		       "{\"id\":\"0\",\"state\":\"up\",\"url\":\"x\"},"
 		       "{\"id\":1,\"state\":\"up\"},"
@@ -419,6 +419,22 @@ backends_come_and_go(void **state)
 	                          "up 0 unix:///a 4; ");
 }
 
+static void
+one_that_is_gone_is_forgotten(void **state)
+{
+	hello_answer = "{\"backends\":["
+		       "{\"id\":0,\"url\":\"unix:///a\",\"generation\":3,\"state\":\"up\"}]}";
+	connect_link();
+	told[0] = '\0';
+	control_notify(heard.conn, "backend/gone", json_pack("{s:i}", "id", 5));
+	control_notify(heard.conn, "backend/gone", json_pack("{s:i}", "id", -1));
+	control_notify(heard.conn, "backend/up",
+	               json_pack("{s:i,s:s,s:i}", "id", 1, "url", "unix:///b", "generation", 4));
+	control_notify(heard.conn, "backend/gone", json_pack("{s:i}", "id", 0));
+	RUN_UNTIL(strstr(told, "all") != NULL);
+	assert_string_equal(told, "up 1 unix:///b 4; all 1; ");
+}
+
 static struct {
 	unsigned count;
 	int code;
@@ -479,7 +495,7 @@ wrong_params_are_told_by_name(void **state)
 		{"drain",         "{\"deadline_ms\":1,\"id\":0}",         "id",          CONTROL_INVALID_PARAMS  },
 		{"drain",         "{\"deadline_ms\":1,\"dead\":0}",       "dead",        CONTROL_INVALID_PARAMS  },
 		{"backend/drain", "{\"deadline_ms\":1}",                  "id",          CONTROL_INVALID_PARAMS  },
-		{"backend/drain", "{\"deadline_ms\":1,\"id\":64}",        "id",          CONTROL_INVALID_PARAMS  },
+		{"backend/drain", "{\"deadline_ms\":1,\"id\":128}",       "id",          CONTROL_INVALID_PARAMS  },
 		{"backend/drain", "{\"deadline_ms\":1,\"id\":\"0\"}",     "id",          CONTROL_INVALID_PARAMS  },
 		{"backend/drain", "{\"id\":0}",                           "deadline_ms", CONTROL_INVALID_PARAMS  },
 		{"backend/drain", "{\"deadline_ms\":1,\"id\":0,\"x\":1}", "x",
@@ -601,6 +617,7 @@ main(void)
 		with_loop(stats_are_said_at_intervals_and_the_last_change_always),
 		with_loop(a_failure_of_a_backend_is_said_while_connected),
 		with_loop(backends_come_and_go),
+		with_loop(one_that_is_gone_is_forgotten),
 		with_loop(a_drain_is_answered_when_it_is_done),
 		with_loop(wrong_params_are_told_by_name),
 		with_loop(it_comes_back_and_says_all_of_it_again),

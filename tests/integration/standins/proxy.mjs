@@ -22,7 +22,7 @@ readline.createInterface({ input: control }).on('line', (line) => {
     if (!options.neverReady) say({ method: 'proxy/ready', params: { ready: true } });
     say({ method: 'proxy/stats', params: { in_flight: 2, queued: 1, threads: 3 } });
   }
-  if (message.method === 'drain' && !options.neverDrains)
+  if (['drain', 'backend/drain'].includes(message.method) && !options.neverDrains)
     say({ id: message.id, result: { in_flight: 0 } });
 });
 say({

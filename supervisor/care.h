@@ -1,0 +1,22 @@
+/* care: what is done about app-servers that run, but of no use: the login or the provider refuses
+ * them, or they do not answer. None of it counts towards the crash loop. */
+#ifndef SIDECAR_CARE_H
+#define SIDECAR_CARE_H
+
+#include "supervisor/roll.h"
+
+struct care;
+
+/* drain_ms: what a restart for the login's sake gives to what runs. NULL: no memory. */
+struct care *care_new(uv_loop_t *loop, struct pair *pair, struct roll *roll, uint64_t drain_ms);
+void care_free(struct care *c);
+
+/* pair_spec.on_backend_failed. */
+void care_backend_failed(struct care *c, size_t i, const char *kind, const char *message);
+/* The login's file has new contents. other_login: it is somebody else's; else only its tokens are
+ * new, which those who are well have fetched themselves. */
+void care_login_changed(struct care *c, bool other_login);
+/* Does the provider refuse the login of some app-server, as far as is known? */
+bool care_login_refused(const struct care *c);
+
+#endif
