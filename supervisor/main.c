@@ -5,22 +5,37 @@
 
 #include "common/exit_code.h"
 #include "common/log.h"
+#include "common/quantity.h"
 #include "common/settings.h"
 #include "supervisor/cli.h"
 #include "supervisor/cli_check.h"
+#include "supervisor/cli_live.h"
+#include "supervisor/cli_status.h"
 #include "supervisor/supervisor.h"
 
 static const char usage[] =
 	"usage: codex-supervisor COMMAND\n"
 	"\n"
 	"  run                 start the app-servers and the proxy, and keep them up\n"
-	"  status [--json] [--exit-code]\n"
-	"                      what runs, and how it is; with --exit-code 1 when not ready\n"
-	"  restart APP|all [--no-wait]\n"
-	"                      one after the other, each ready again before the next one goes\n"
+	"\n"
+	"  status [--json] [--exit-code] [--watch]\n"
+	"                      what runs, and how it is; with --exit-code 1 when not ready; with\n"
+	"                      --watch again every second\n"
+	"  describe APP|all [--json]\n"
+	"                      everything that is known of it\n"
+	"  start, stop, restart, reload APP|all [--no-wait]\n"
+	"                      done when it exits. restart: one after the other, each ready again\n"
+	"                      before the next one goes; reload: the new one is ready before the\n"
+	"                      old one goes\n"
+	"  drain APP|all [--no-wait] [--deadline TIME]\n"
+	"                      no new work for it; 1 when some is left at the deadline (\"30s\")\n"
+	"  logs APP|all [-n LINES] [-f] [--json]\n"
+	"                      the last lines it wrote (20); with -f those to come too\n"
+	"  events [--json]     every change of state, from now on\n"
 	"  shutdown            stop everything\n"
+	"\n"
 	"  check FILE          what is wrong in an ecosystem file, and what means something else\n"
-	"                      here than under PM2 (0: nothing is wrong, 78: something is)\n"
+	"                      here than under PM2\n"
 	"  settings            the environment variables that `run` reads\n"
 	"  version, help\n"
 	"\n"
@@ -28,11 +43,13 @@ static const char usage[] =
 	"in\n"
 	"                      the runtime folder)\n"
 	"\n"
-	"Exit codes: 0 well, 1 not well, 2 no supervisor answers, 64 usage, 70 gave up,\n"
-	"78 configuration.\n";
+	"APP: an app (proxy, app-server-0), or all instances of one (app-server).\n"
+	"\n"
+	"Exit codes: 0 well, 1 not well (refused, or failed: it is said why), 2 no supervisor\n"
+	"answers, or it ended what was followed, 64 usage, 70 gave up, 78 configuration.\n";
 
 static int
-run(void)
+run(const struct cli_options *o, const char *none)
 {
 	struct settings settings;
 	int r;
@@ -51,10 +68,118 @@ run(void)
 }
 
 static int
+check(const struct cli_options *o, const char *file)
+{
+	return cli_check(file);
+}
+
+static int
+show_settings(const struct cli_options *o, const char *none)
+{
+	settings_help(stdout, SETTING_PROXY | SETTING_SUPERVISOR);
+	return EXIT_WELL;
+}
+
+static int
+show_version(const struct cli_options *o, const char *none)
+{
+	(void)puts(SIDECAR_VERSION);
+	return EXIT_WELL;
+}
+
+static int
+show_help(const struct cli_options *o, const char *none)
+{
+	(void)fputs(usage, stdout);
+	return EXIT_WELL;
+}
+
+/* options: the letters of those it knows, beside s (--socket). */
+static const struct command {
+	const char *name, *operand, *options;
+	int (*fn)(const struct cli_options *o, const char *operand);
+} commands[] = {
+	{"run",      NULL,   "",    run          },
+	{"status",   NULL,   "jew", cli_status   },
+	{"describe", "app",  "j",   cli_describe },
+	{"start",    "app",  "N",   cli_start    },
+	{"stop",     "app",  "N",   cli_stop     },
+	{"restart",  "app",  "N",   cli_restart  },
+	{"reload",   "app",  "N",   cli_reload   },
+	{"drain",    "app",  "Nd",  cli_drain    },
+	{"logs",     "app",  "jnf", cli_logs     },
+	{"events",   NULL,   "j",   cli_events   },
+	{"shutdown", NULL,   "",    cli_shutdown },
+	{"check",    "file", "",    check        },
+	{"settings", NULL,   "",    show_settings},
+	{"version",  NULL,   "",    show_version },
+	{"help",     NULL,   "",    show_help    },
+};
+
+static int
 wrong_usage(const char *what)
 {
 	(void)fprintf(stderr, "codex-supervisor: %s\n\n%s", what, usage);
 	return EXIT_USAGE;
+}
+
+/* false: its value makes no sense. */
+static bool
+take_option(struct cli_options *o, int letter, const char *value)
+{
+	switch (letter) {
+	case 's':
+		o->socket = value;
+		return true;
+	case 'j':
+		return o->json = true;
+	case 'e':
+		return o->exit_code = true;
+	case 'w':
+		return o->watch = true;
+	case 'N':
+		return o->no_wait = true;
+	case 'f':
+		return o->follow = true;
+	case 'n':
+		return strspn(value, "0123456789") == strlen(value) &&
+		       quantity_parse_ms(value, &o->lines) == 0;
+	case 'd':
+		return quantity_parse_ms(value, &o->deadline_ms) == 0 && o->deadline_ms > 0;
+	default:
+		return false;
+	}
+}
+
+static int
+obey(const struct cli_options *o, const char *given, int count, char *const *words)
+{
+	const struct command *c = NULL;
+	char what[128];
+
+	if (count == 0)
+		return wrong_usage("a command is needed");
+	for (size_t i = 0; i < NELEM(commands); i++)
+		if (strcmp(commands[i].name, words[0]) == 0)
+			c = &commands[i];
+	if (c == NULL)
+		return wrong_usage("no such command");
+	if (c->fn == run && count > 1)
+		return wrong_usage("run FILE is not available yet: run starts the built-in pair; "
+		                   "check FILE reads one");
+	if (c->operand != NULL && count == 1) {
+		(void)snprintf(what, sizeof(what), "which %s?", c->operand);
+		return wrong_usage(what);
+	}
+	if (count > (c->operand != NULL ? 2 : 1))
+		return wrong_usage("too many arguments");
+	for (; *given != '\0'; given++) {
+		if (*given == 's' || strchr(c->options, *given) != NULL)
+			continue;
+		(void)snprintf(what, sizeof(what), "%s knows no such option", c->name);
+		return wrong_usage(what);
+	}
+	return c->fn(o, c->operand != NULL ? words[1] : NULL);
 }
 
 int
@@ -64,72 +189,34 @@ main(int argc, char **argv)
 		{"socket",    required_argument, NULL, 's'},
 		{"json",      no_argument,       NULL, 'j'},
 		{"exit-code", no_argument,       NULL, 'e'},
-		{"no-wait",   no_argument,       NULL, 'n'},
+		{"watch",     no_argument,       NULL, 'w'},
+		{"no-wait",   no_argument,       NULL, 'N'},
+		{"deadline",  required_argument, NULL, 'd'},
+		{"lines",     required_argument, NULL, 'n'},
+		{"follow",    no_argument,       NULL, 'f'},
 		{"help",      no_argument,       NULL, 'h'},
 		{"version",   no_argument,       NULL, 'V'},
 		{NULL,        0,                 NULL, 0  },
 	};
-	struct cli_options cli = {.socket = NULL};
-	const char *command, *operand;
-	int c;
+	struct cli_options cli = {.lines = CLI_LINES_DEFAULT};
+	char given[16] = "";
+	int letter;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 's':
-			cli.socket = optarg;
-			break;
-		case 'j':
-			cli.json = true;
-			break;
-		case 'e':
-			cli.exit_code = true;
-			break;
-		case 'n':
-			cli.no_wait = true;
-			break;
-		case 'h':
-			(void)fputs(usage, stdout);
-			return EXIT_WELL;
-		case 'V':
-			(void)puts(SIDECAR_VERSION);
-			return EXIT_WELL;
-		default:
+	while ((letter = getopt_long(argc, argv, "n:f", options, NULL)) != -1) {
+		size_t n = strlen(given);
+
+		if (letter == 'h')
+			return show_help(&cli, NULL);
+		if (letter == 'V')
+			return show_version(&cli, NULL);
+		if (letter == '?') {
 			(void)fputs(usage, stderr);
 			return EXIT_USAGE;
 		}
+		if (!take_option(&cli, letter, optarg))
+			return wrong_usage("an option's value makes no sense");
+		if (strchr(given, letter) == NULL && n + 1 < sizeof(given))
+			given[n] = (char)letter;
 	}
-	command = optind < argc ? argv[optind] : NULL;
-	operand = optind + 1 < argc ? argv[optind + 1] : NULL;
-	if (command == NULL)
-		return wrong_usage("a command is needed");
-	if (strcmp(command, "restart") == 0 && operand != NULL && optind + 2 == argc)
-		return cli_restart(&cli, operand);
-	if (strcmp(command, "check") == 0 && operand != NULL && optind + 2 == argc)
-		return cli_check(operand);
-	if (strcmp(command, "run") == 0 && operand != NULL)
-		return wrong_usage("run FILE is not available yet: run starts the built-in pair; "
-		                   "check FILE reads one");
-	if (operand != NULL || strcmp(command, "restart") == 0 || strcmp(command, "check") == 0)
-		return wrong_usage(operand != NULL                 ? "too many arguments"
-		                   : strcmp(command, "check") == 0 ? "which file?"
-		                                                   : "which app?");
-	if (strcmp(command, "run") == 0)
-		return run();
-	if (strcmp(command, "status") == 0)
-		return cli_status(&cli);
-	if (strcmp(command, "shutdown") == 0)
-		return cli_shutdown(&cli);
-	if (strcmp(command, "settings") == 0) {
-		settings_help(stdout, SETTING_PROXY | SETTING_SUPERVISOR);
-		return EXIT_WELL;
-	}
-	if (strcmp(command, "version") == 0) {
-		(void)puts(SIDECAR_VERSION);
-		return EXIT_WELL;
-	}
-	if (strcmp(command, "help") == 0) {
-		(void)fputs(usage, stdout);
-		return EXIT_WELL;
-	}
-	return wrong_usage("no such command");
+	return obey(&cli, given, argc - optind, argv + optind);
 }
