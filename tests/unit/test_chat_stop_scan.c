@@ -252,6 +252,136 @@ the_longest_sequences_are_found_in_a_long_text(void **state)
 	stop_scan_free(s);
 }
 
+/* --- against a search that is too simple to be wrong ----------------------------------------- */
+
+static uint32_t chance_state;
+
+static uint32_t
+chance(uint32_t below)
+{
+	chance_state = chance_state * 1664525u + 1013904223u;
+	return (chance_state >> 8) % below;
+}
+
+/* Few characters, so that much of it looks like a sequence; each in several spellings. */
+static void
+random_text(struct json_buf *out, uint32_t characters)
+{
+	static const char *const spellings[] = {
+		"a",
+		"\\u0061",
+		"b",
+		"\\u0062",
+		"\\n",
+		"\\u000A",
+		"\xc3\xa4",
+		"\\u00e4",
+		"\\\\",
+		"\xf0\x9f\x98\x80",
+		"\\ud83d\\ude00",
+		"\xc3\xb6",
+	};
+
+	for (uint32_t n = 0; n < characters; n++) {
+		const char *spelling = spellings[chance(NELEM(spellings))];
+
+		json_buf_append(out, spelling, strlen(spelling));
+	}
+	json_buf_append(out, "", 1);
+	out->len--;
+}
+
+static json_t *
+decoded(const struct json_buf *escaped)
+{
+	struct json_buf quoted = {.data = NULL};
+	json_t *text;
+
+	json_buf_append(&quoted, "\"", 1);
+	json_buf_append(&quoted, escaped->data, escaped->len);
+	json_buf_append(&quoted, "\"", 1);
+	text = json_parse(quoted.data, quoted.len, NULL);
+	assert_non_null(text);
+	json_buf_free(&quoted);
+	return text;
+}
+
+/* Where the text must end, and whether a sequence is why: the first that is complete, and of those
+ * the longest. */
+static bool
+find_simply(const json_t *text, const json_t *sequences, size_t *end)
+{
+	const char *bytes = json_string_value(text);
+	json_t *sequence;
+	size_t i;
+	bool found = false;
+
+	*end = json_string_length(text);
+	for (size_t n = 1; n <= json_string_length(text) && !found; n++) {
+		json_array_foreach(sequences, i, sequence) {
+			size_t len = json_string_length(sequence);
+
+			if (len > n ||
+			    memcmp(bytes + n - len, json_string_value(sequence), len) != 0)
+				continue;
+			if (!found || n - len < *end)
+				*end = n - len;
+			found = true;
+		}
+	}
+	return found;
+}
+
+static void
+check_by_chance(void)
+{
+	struct json_buf text = {.data = NULL}, out = {.data = NULL};
+	json_auto_t *sequences = json_array();
+	json_auto_t *said = NULL;
+	json_auto_t *expected = NULL;
+	enum stop_found found = STOP_NONE;
+	struct stop_scan *s;
+	size_t end;
+
+	for (uint32_t n = 1 + chance(STOP_SEQUENCES_MAX); n > 0; n--) {
+		struct json_buf sequence = {.data = NULL};
+
+		random_text(&sequence, 1 + chance(4));
+		assert_int_equal(json_array_append_new(sequences, decoded(&sequence)), 0);
+		json_buf_free(&sequence);
+	}
+	random_text(&text, chance(40));
+	expected = decoded(&text);
+	s = stop_scan_new(sequences);
+	assert_non_null(s);
+	for (size_t at = 0; at < text.len && found == STOP_NONE;) {
+		size_t len = 1 + chance(8);
+
+		len = len < text.len - at ? len : text.len - at;
+		found = feed(s, text.data + at, len, &out);
+		at += len;
+	}
+	flush(s, &out);
+	said = decoded(&out);
+	assert_int_equal(found, find_simply(expected, sequences, &end) ? STOP_HIT : STOP_NONE);
+	assert_int_equal(json_string_length(said), end);
+	assert_memory_equal(json_string_value(said), json_string_value(expected), end);
+	json_buf_free(&text);
+	json_buf_free(&out);
+	stop_scan_free(s);
+}
+
+static void
+by_chance_the_same_is_found_as_by_a_simple_search(void **state)
+{
+	for (chance_state = 0; chance_state < 20000; chance_state++) {
+		uint32_t seed = chance_state;
+
+		check_by_chance();
+		chance_state = seed;
+	}
+}
+
 int
 main(void)
 {
@@ -261,6 +391,7 @@ main(void)
 		cmocka_unit_test(no_more_is_held_back_than_may_become_a_sequence),
 		cmocka_unit_test(no_sequence_goes_over_a_flush),
 		cmocka_unit_test(halves_of_pairs_go_through),
+		cmocka_unit_test(by_chance_the_same_is_found_as_by_a_simple_search),
 		cmocka_unit_test(the_longest_sequences_are_found_in_a_long_text),
 	};
 
