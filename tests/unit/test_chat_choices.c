@@ -235,6 +235,25 @@ the_limit_is_for_all_choices_together(void **state)
 	request_done(&x);
 }
 
+static void
+another_key_does_not_wait_behind_all_choices_of_one(void **state)
+{
+	struct http_exchange other;
+
+	ask(ASK(",\"n\":3")); /* two run, one waits */
+	request_make(&other, HTTP_POST, CHAT, ASK(",\"model\":\"gpt-b\""));
+	assert_int_equal(api_handlers.on_head(&api, &other), 0);
+	http_set_caller(&other, 2); /* the first key is 1 */
+	api_handlers.on_request(&api, &other);
+	run_loop(&loop);
+	assert_int_equal(turns_stats(api.turns).waiting, 2);
+	codex_finishes(FINISH_STOP);
+	run_loop(&loop);
+	assert_string_equal(codex.threads->next->conversation->model, "gpt-b");
+	request_done(&other);
+	request_done(&x);
+}
+
 /* --- stop sequences -------------------------------------------------------------------------- */
 
 #define STOP ",\"stop\":[\"END\",\"\\n\\n\"]"
@@ -533,6 +552,7 @@ main(void)
 		with_api(one_choice_that_begins_again_leaves_the_others_alone),
 		with_api(a_client_that_goes_takes_all_its_turns_with_it),
 		with_api(the_limit_is_for_all_choices_together),
+		with_api(another_key_does_not_wait_behind_all_choices_of_one),
 		with_api(a_stop_sequence_ends_the_answer_before_itself),
 		with_api(in_a_stream_text_waits_only_while_it_may_become_a_stop_sequence),
 		with_api(what_was_held_back_comes_at_the_end),
