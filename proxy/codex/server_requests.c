@@ -68,8 +68,9 @@ refuse(int code, const char *why)
 static struct server_reply
 give(json_t *result)
 {
-	return result != NULL ? (struct server_reply){.result = result}
-	                      : refuse(INTERNAL_ERROR, "no memory");
+	struct server_reply reply = {.result = result};
+
+	return result != NULL ? reply : refuse(INTERNAL_ERROR, "no memory");
 }
 
 struct server_reply

@@ -563,7 +563,7 @@ usage(FILE *out)
 		"  --record FILE  append each message of the clients as one line; -: print it\n"
 		"  --control      read orders from stdin, one a line, each confirmed on stdout\n"
 		"  ORDER          mute|cut METHOD [TIMES] | rpc-error METHOD [TIMES [CODE]] | "
-	        "clear |\n"
+		"clear |\n"
 		"                 drop | close-threads | keep-loaded TIMES\n",
 		out);
 }
