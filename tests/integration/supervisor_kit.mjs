@@ -181,6 +181,7 @@ export class Sidecar {
   start({ under = [] } = {}) {
     const [file, ...args] = [...under, this.bin, 'run'];
     this.process = endsWithUs(spawn(file, args, { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] }));
+    this.process.setMaxListeners(0); // one for each line that was waited for
     this.pid = this.process.pid;
     this.exited = once(this.process, 'exit').then(([code, signal]) => ({ code, signal }));
     readline.createInterface({ input: this.process.stderr }).on('line', (text) => {

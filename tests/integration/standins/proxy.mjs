@@ -9,6 +9,9 @@ const tell = (what) => console.log('STANDIN ' + JSON.stringify(what));
 if (options.exit !== undefined) process.exit(options.exit);
 
 const server = http.createServer((request, response) => {
+  // GET /say?MESSAGE: a test lets it say something to the supervisor
+  const message = /^\/say\?(.*)/.exec(request.url)?.[1];
+  if (message) say(JSON.parse(decodeURIComponent(message)));
   response.end(`served by ${process.pid}\n`);
 });
 server.listen({ fd: 3 }, () => tell({ listening: server.address().port ?? server.address() }));
