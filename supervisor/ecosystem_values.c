@@ -138,9 +138,8 @@ ecosystem_value_env(char ***out, json_t *value, const char **why)
 			r = wrong(why, "a name in it is none: letters, digits and _ only");
 		else if (json_is_null(item) || (json_is_string(item) && json_text(item) == NULL))
 			r = wrong(why, "a value in it is null, or holds a NUL");
-		else if (!json_is_string(item) && (text = json_to_text(item, NULL)) == NULL)
-			r = -ENOMEM;
-		else if (asprintf(&list[count], "%s=%s", name,
+		else if ((!json_is_string(item) && (text = json_to_text(item, NULL)) == NULL) ||
+		         asprintf(&list[count], "%s=%s", name,
 		                  text != NULL ? text : json_text(item)) < 0)
 			r = -ENOMEM;
 		else

@@ -199,3 +199,30 @@ test('status --watch shows a real one come and go', async (t) => {
   await s.stop();
   assert.equal((await withDeadline(watch.exited, 'the end of it')).code, 2);
 });
+
+test('a real pair is stopped, started, reloaded, drained and described', async (t) => {
+  const s = (await sidecar(t, { env: { CODEX_APP_SERVER_INSTANCES: '2' } })).start();
+  await s.ready();
+  for (const app of ['app-server-0', 'app-server-1']) await s.became(app, 'ready');
+  const run = async (code, ...args) => {
+    const end = await s.cli(...args);
+    assert.equal(end.code, code, `${args.join(' ')}: ${end.stderr}`);
+    return end;
+  };
+  await run(0, 'stop', 'app-server-1');
+  assert.equal((await s.app('app-server-1')).state, 'stopped');
+  await run(0, 'start', 'app-server-1');
+  const before = await s.app('app-server-1');
+  assert.equal(before.state, 'ready');
+  await run(0, 'reload', 'app-server');
+  const after = await s.app('app-server-1');
+  assert.equal(after.state, 'ready');
+  assert.notEqual(after.pid, before.pid);
+  await run(0, 'drain', 'app-server-0', '--deadline', '5s');
+  const { stdout } = await run(0, 'describe', 'app-server-1');
+  assert.match(stdout, /^app-server-1\n/);
+  assert.match(stdout, new RegExp(`^  pid +${after.pid}$`, 'm'));
+  assert.match(stdout, /^  policy\.max_restarts +10$/m);
+  for (const command of ['start', 'stop', 'restart', 'reload', 'drain', 'describe', 'logs'])
+    assert.match((await run(1, command, 'nobody')).stderr, /no such app/, command);
+});
