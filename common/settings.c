@@ -205,8 +205,6 @@ check_available(struct load *l)
 		const char *name;
 		bool wanted;
 	} missing[] = {
-		{"CODEX_PROXY_TLS_CERT",    s->tls_cert != NULL         },
-		{"CODEX_PROXY_TLS_KEY",     s->tls_key != NULL          },
 		{"CODEX_IMAGE_FETCH_HOSTS", s->image_fetch_hosts != NULL},
 		{"CODEX_TOOL_POLICY_PATH",  s->tool_policy_path != NULL },
 		{"CODEX_TOOL_APPROVAL",
@@ -237,6 +235,17 @@ check_aliases(struct load *l)
 		}
 		at += len + (at[len] == ',');
 	}
+}
+
+static void
+check_tls(struct load *l)
+{
+	const struct settings *s = l->out;
+
+	if (s->tls_cert != NULL && s->tls_key == NULL)
+		complain(l, "CODEX_PROXY_TLS_KEY", "is needed with CODEX_PROXY_TLS_CERT");
+	if (s->tls_cert == NULL && s->tls_key != NULL)
+		complain(l, "CODEX_PROXY_TLS_CERT", "is needed with CODEX_PROXY_TLS_KEY");
 }
 
 /* As browsers send them: a path, or a slash at the end, would never match. */
@@ -307,6 +316,7 @@ check_rules(struct load *l)
 		check_available(l);
 		check_aliases(l);
 		check_origins(l);
+		check_tls(l);
 		check_server_url(l);
 		if (s->base_instructions != NULL && s->base_instructions[0] != '/' &&
 		    strcmp(s->base_instructions, "codex") != 0)

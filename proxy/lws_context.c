@@ -53,8 +53,8 @@ set_open_files(void)
 		log_warning("open files: %s, going on with the limit as it is", strerror(errno));
 }
 
-int
-lws_context_open(struct lws_context **out, uv_loop_t *loop, struct err *err)
+static int
+open_context(struct lws_context **out, uv_loop_t *loop, uint64_t options, struct err *err)
 {
 	struct lws_context_creation_info info;
 	void *loops[1] = {loop};
@@ -62,7 +62,7 @@ lws_context_open(struct lws_context **out, uv_loop_t *loop, struct err *err)
 	set_open_files();
 	lws_set_log_level(LLL_ERR | LLL_WARN, on_line);
 	memset(&info, 0, sizeof(info));
-	info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
+	info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | options;
 	info.foreign_loops = loops;
 	info.pcontext = &live;
 	info.uid = (uid_t)-1;
@@ -75,6 +75,18 @@ lws_context_open(struct lws_context **out, uv_loop_t *loop, struct err *err)
 		return err_set(err, -ENOMEM, "libwebsockets: the context could not be made");
 	*out = live;
 	return 0;
+}
+
+int
+lws_context_open(struct lws_context **out, uv_loop_t *loop, struct err *err)
+{
+	return open_context(out, loop, 0, err);
+}
+
+int
+lws_context_open_tls(struct lws_context **out, uv_loop_t *loop, struct err *err)
+{
+	return open_context(out, loop, LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT, err);
 }
 
 /* A uv_stop() that was asked for earlier ends one uv_run() before its time. */

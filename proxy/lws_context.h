@@ -15,6 +15,8 @@
 #define LWS_STALL_SECS 30
 
 int lws_context_open(struct lws_context **out, uv_loop_t *loop, struct err *err) MUST_CHECK;
+/* The same, for vhosts that serve TLS. */
+int lws_context_open_tls(struct lws_context **out, uv_loop_t *loop, struct err *err) MUST_CHECK;
 /* Closes every connection (their callbacks run) and drains the loop until nothing is alive, then
  * frees the context. Call it from main after uv_run has returned, with every other handle closed
  * or closing; never from a callback. */

@@ -171,6 +171,8 @@ build_http(struct proxy *p, struct err *err)
 		.metrics = p->metrics,
 		.arg = p};
 	r = http_server_new(&p->http, p->lws, &p->loop, &http_limits, &api_handlers, &p->api, err);
+	if (r == 0 && p->settings->tls_cert != NULL)
+		r = http_server_use_tls(p->http, p->settings->tls_cert, p->settings->tls_key, err);
 	return r < 0 ? r : open_listener(p, err);
 }
 
@@ -216,7 +218,8 @@ proxy_build(struct proxy *p, struct err *err)
 	if (r == 0)
 		r = auth_new(&p->auth, s, err);
 	if (r == 0)
-		r = lws_context_open(&p->lws, &p->loop, err);
+		r = s->tls_cert != NULL ? lws_context_open_tls(&p->lws, &p->loop, err)
+		                        : lws_context_open(&p->lws, &p->loop, err);
 	if (r == 0) {
 		p->models = models_new(s->model_aliases, s->default_model);
 		pool.ctx = p->lws;

@@ -70,6 +70,10 @@ struct http_limits {
 int http_server_new(struct http_server **out, struct lws_context *ctx, uv_loop_t *loop,
                     const struct http_limits *limits, const struct http_handlers *handlers,
                     void *arg, struct err *err) MUST_CHECK;
+/* Serves HTTPS from now on, with this certificate chain and its key (PEM files); they are read
+ * again when they change. The context must be one with TLS. */
+int http_server_use_tls(struct http_server *s, const char *cert, const char *key,
+                        struct err *err) MUST_CHECK;
 /* Adds a listening socket (TCP or unix, non-blocking); ownership passes to the server. */
 int http_server_listen(struct http_server *s, int fd, struct err *err) MUST_CHECK;
 /* Stops accepting and asks clients to close their idle connections; running exchanges go on. */

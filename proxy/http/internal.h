@@ -10,10 +10,12 @@
 #include "proxy/http/out_queue.h"
 
 struct http_listener;
+struct http_tls;
 
 struct http_server {
 	struct lws_context *ctx;
-	struct lws_vhost *vhost;
+	struct lws_vhost *vhost; /* of new connections */
+	struct http_tls *tls;    /* NULL: plain HTTP */
 	uv_loop_t *loop;
 	struct http_limits limits;
 	const struct http_handlers *handlers;
@@ -109,6 +111,11 @@ void connection_lose(struct http_exchange *x);
 /* server.c */
 void server_on_connection(struct http_server *s);
 void server_on_disconnection(struct http_server *s);
+/* cert, key: files, NULL for plain HTTP. NULL: no memory, or they are no such files. */
+struct lws_vhost *server_vhost(struct http_server *s, const char *cert, const char *key);
+
+/* tls.c */
+void tls_close(struct http_tls *t); /* NULL is fine */
 
 /* guards.c */
 enum guard_head { GUARD_HEAD_OK, GUARD_HEAD_REFUSED };

@@ -134,8 +134,8 @@ server_on_disconnection(struct http_server *s)
 		start_accepting(s);
 }
 
-static int
-open_vhost(struct http_server *s, struct err *err)
+struct lws_vhost *
+server_vhost(struct http_server *s, const char *cert, const char *key)
 {
 	static const struct lws_protocols protocols[2] = {
 		[0].name = "http",
@@ -150,13 +150,14 @@ open_vhost(struct http_server *s, struct err *err)
 	info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
 	info.keepalive_timeout = KEEPALIVE_SECS;
 	info.user = s;
-	/* TLS belongs here: options, certificate, key; adopting follows the vhost. HTTP/2 would be
-	 * offered then, and the guards know HTTP/1.1 only. */
+	if (cert != NULL) {
+		info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+		info.ssl_cert_filepath = cert;
+		info.ssl_private_key_filepath = key;
+	}
+	/* HTTP/2 would be offered otherwise, and the guards know HTTP/1.1 only. */
 	info.alpn = "http/1.1";
-	s->vhost = lws_create_vhost(s->ctx, &info);
-	if (s->vhost == NULL)
-		return err_set(err, -ENOMEM, "libwebsockets: the HTTP vhost could not be made");
-	return 0;
+	return lws_create_vhost(s->ctx, &info);
 }
 
 int
@@ -165,7 +166,6 @@ http_server_new(struct http_server **out, struct lws_context *ctx, uv_loop_t *lo
                 struct err *err)
 {
 	struct http_server *s = calloc(1, sizeof(*s));
-	int r;
 
 	if (s == NULL)
 		return err_set(err, -ENOMEM, "HTTP server: out of memory");
@@ -174,10 +174,10 @@ http_server_new(struct http_server **out, struct lws_context *ctx, uv_loop_t *lo
 	s->limits = *limits;
 	s->handlers = handlers;
 	s->arg = arg;
-	r = open_vhost(s, err);
-	if (r < 0) {
+	s->vhost = server_vhost(s, NULL, NULL);
+	if (s->vhost == NULL) {
 		free(s);
-		return r;
+		return err_set(err, -ENOMEM, "libwebsockets: the HTTP vhost could not be made");
 	}
 	(void)uv_timer_init(loop, &s->retry); /* cannot fail */
 	s->retry.data = s;
@@ -251,6 +251,7 @@ http_server_close(struct http_server *s)
 	while (s->exchanges != NULL)
 		connection_lose(s->exchanges);
 	s->closed = true;
+	tls_close(s->tls);
 	uv_close((uv_handle_t *)&s->retry, NULL);
 }
 

@@ -145,9 +145,9 @@ all_wrong_values_are_reported_at_once(void **state)
 		      "CODEX_MAX_CONCURRENT: \"many\" is not a whole number from 1 to 10000\n"
 		      "CODEX_METRICS_NO_AUTH: \"maybe\" is neither 1 nor 0\n"
 		      "CODEX_HOME: \"here\" is not an absolute path\n"
-		      "CODEX_PROXY_TLS_CERT: is not available in this version\n"
 		      "CODEX_MODEL_ALIASES: is not a list of alias=model, with commas between "
-		      "them\n");
+		      "them\n"
+		      "CODEX_PROXY_TLS_KEY: is needed with CODEX_PROXY_TLS_CERT\n");
 	free(text);
 }
 
