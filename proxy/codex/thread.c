@@ -365,8 +365,7 @@ on_read(void *arg, json_t *result, const struct rpc_error *error)
 	if (!answered(t, CALL_READ, error) || !t->settling || thread_is_over(t))
 		return;
 	if ((type != NULL && strcmp(type, "active") == 0) ||
-	    (error != NULL && error->code == OVERLOADED) ||
-	    (error != NULL && error->code == RPC_TIMEOUT && !knows_all(t))) {
+	    (error != NULL && (error->code == OVERLOADED || !knows_all(t)))) {
 		thread_settle(t); /* to the deadline, which is others' business */
 		return;
 	}

@@ -17,10 +17,9 @@
  *   !lost-completed          no turn/completed, although it is over
  *   !endless                 no turn/completed, and it is not over
  *   !lost-all                no end of any kind, and it is not over
- *   !lose|!double|!swap|!cut METHOD  that notification (turn/start: the answer of it) is left
- *                            out, comes twice, comes after the next one, or is where the
- *                            connection drops (at the first try of that message only); for all
- *                            of its kind in the turn
+ *   !event lose|double|swap|cut METHOD  that notification (turn/start: the answer of it) is
+ *                            left out, comes twice, comes after the next one, or is where the
+ *                            connection drops (when that message is first heard); all of its kind
  *   !closed                  thread/closed, and nothing after it
  *   !close-socket            the connection drops
  *   !garbage                 binary frames, bad JSON, unknown and strange notifications
@@ -292,37 +291,24 @@ do_endless(void *arg, const char *rest)
 }
 
 static void
-add_edit(struct maker *m, enum edit_kind kind, const char *method)
+do_event(void *arg, const char *rest)
 {
-	if (m->edit_count == NELEM(m->edits))
+	static const char *const kinds[] = {[EDIT_LOSE] = "lose",
+	                                    [EDIT_DOUBLE] = "double",
+	                                    [EDIT_SWAP] = "swap",
+	                                    [EDIT_CUT] = "cut"};
+	struct maker *m = arg;
+	struct edit *e = &m->edits[m->edit_count];
+	size_t word = strcspn(rest, " ");
+
+	for (size_t i = 0; i < NELEM(kinds) && m->edit_count < NELEM(m->edits); i++) {
+		if (strlen(kinds[i]) != word || strncmp(rest, kinds[i], word) != 0)
+			continue;
+		e->kind = (enum edit_kind)i;
+		(void)snprintf(e->method, sizeof(e->method), "%s", rest + word + 1);
+		m->edit_count++;
 		return;
-	m->edits[m->edit_count].kind = kind;
-	(void)snprintf(m->edits[m->edit_count].method, sizeof(m->edits[0].method), "%s", method);
-	m->edit_count++;
-}
-
-static void
-do_lose(void *arg, const char *rest)
-{
-	add_edit(arg, EDIT_LOSE, rest);
-}
-
-static void
-do_double(void *arg, const char *rest)
-{
-	add_edit(arg, EDIT_DOUBLE, rest);
-}
-
-static void
-do_swap(void *arg, const char *rest)
-{
-	add_edit(arg, EDIT_SWAP, rest);
-}
-
-static void
-do_cut(void *arg, const char *rest)
-{
-	add_edit(arg, EDIT_CUT, rest);
+	}
 }
 
 static void
@@ -465,10 +451,7 @@ static const struct directive directives[] = {
 	{"!lost-completed", do_lost_completed},
 	{"!endless",        do_endless       },
 	{"!lost-all",       do_lost_all      },
-	{"!lose",           do_lose          },
-	{"!double",         do_double        },
-	{"!swap",           do_swap          },
-	{"!cut",            do_cut           },
+	{"!event",          do_event         },
 	{"!closed",         do_closed        },
 	{"!close-socket",   do_close_socket  },
 	{"!garbage",        do_garbage       },

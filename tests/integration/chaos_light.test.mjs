@@ -117,7 +117,7 @@ test('each kind of event lost, doubled, swapped with the next: all at once', asy
   const results = await Promise.all(edits.flatMap((edit) => events.flatMap((event) =>
     Object.keys(kinds).flatMap((kind) => [whole, streamed].map(async (way) => {
       const isRight = unseen(edit, event) && kind === 'text' ? { isRight: (m, id) => m.content.includes(`t${id}-2`) } : {};
-      const result = await one(f, way, kind, `!${edit} ${event}`, `${edit} ${event}`, isRight);
+      const result = await one(f, way, kind, `!event ${edit} ${event}`, `${edit} ${event}`, isRight);
       return { what: `${edit} ${event} of ${kind}`, kind, result };
     })))));
   // a text is told in more than one way, and so is its end: either may be lost
@@ -148,11 +148,11 @@ test('the connection drops at each step of a turn, with others under way', async
   }
   for (const event of events) {
     const bystander = one(f, whole, 'text', '', `beside cut at ${event}`);
-    assert.equal(await one(f, whole, 'text', `!cut ${event}`, `cut at ${event}`), 'right', event);
+    assert.equal(await one(f, whole, 'text', `!event cut ${event}`, `cut at ${event}`), 'right', event);
     assert.equal(await bystander, 'right', event);
     const committed = events.indexOf(event) >= events.indexOf('item/agentMessage/delta');
     const isWhole = events.indexOf(event) > events.indexOf('rawResponse/completed');
-    const result = await one(f, streamed, 'text', `!cut ${event}`, `cut at ${event}`);
+    const result = await one(f, streamed, 'text', `!event cut ${event}`, `cut at ${event}`);
     if (!committed || isWhole) assert.equal(result, 'right', event);
   }
   for (const call of ['turn/interrupt', 'thread/unsubscribe', 'thread/read']) {

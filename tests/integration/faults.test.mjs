@@ -1,12 +1,16 @@
 // codex-proxy in front of an app-server that does what the real one will not do on demand. No
 // request may hang, nothing may be said twice, and the proxy must be well afterwards.
+import Ajv from 'ajv';
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import net from 'node:net';
 import { once } from 'node:events';
+import path from 'node:path';
+import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { assertError, assertShape, assertWellFormed, chat, stream } from './http_kit.mjs';
 import { AppServerClient, FakeAppServer, isReady, lone } from './pair_kit.mjs';
-import { until, withDeadline } from './supervisor_kit.mjs';
+import { needsCodex, realCodex, until, withDeadline } from './supervisor_kit.mjs';
 
 const textOf = (answer) => {
   assert.equal(answer.status, 200, answer.text);
@@ -68,6 +72,29 @@ test('a request of the server that nobody can answer is refused, not left waitin
   textOf(await chat(f.port, '!server-request no/such/request\n!say 1 0 ok'));
   const { error } = await f.fake.out.first((l) => l.error && l.id !== undefined, 'the refusal');
   assert.equal(error.code, -32601);
+});
+
+test('whatever the installed codex may ask is answered, in its own shapes', needsCodex, async (t) => {
+  const f = await lone(t);
+  const schemas = path.join(f.dir, 'schemas');
+  execFileSync(realCodex, ['app-server', 'generate-json-schema', '--experimental', '--out', schemas], { stdio: 'ignore' });
+  const schema = (name) => JSON.parse(fs.readFileSync(path.join(schemas, `${name}.json`), 'utf8'));
+  const methods = schema('ServerRequest').oneOf.map(({ properties: { method, params } }) =>
+    [method.enum[0], params.$ref.split('/').at(-1).replace(/Params$/, 'Response')]);
+  assert.ok(methods.length >= 10);
+  for (const [method, response] of methods) {
+    if (method === 'item/tool/call') continue; // of a turn of ours: the turn is ended instead
+    const from = f.fake.out.mark;
+    textOf(await chat(f.port, `!server-request ${method}\n!say 1 0 ok`));
+    const { result, error } = await f.fake.out.first((l) => (l.error || l.result) && l.id !== undefined, `answer to ${method}`, from);
+    if (error) {
+      assert.equal(error.code, -32000, `${method} is known, and refused: ${error.message}`);
+      continue;
+    }
+    const validate = new Ajv({ strict: false, validateFormats: false }).compile(schema(response));
+    assert.ok(validate(result), `${method}: ${JSON.stringify(result)} ${JSON.stringify(validate.errors)}`);
+    assert.doesNotMatch(JSON.stringify(result), /accept|approved/);
+  }
 });
 
 test('a lost turn/completed: the answer is finished all the same, and soon', async (t) => {

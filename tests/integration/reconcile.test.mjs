@@ -26,10 +26,10 @@ async function timed(promise) {
 
 test('no turn/completed: codex is asked 2 s later; idle is the end, with all that was said', async (t) => {
   const f = await lone(t);
-  const lost = ['turn/completed', 'rawResponse/completed\n!lose turn/completed'];
+  const lost = ['turn/completed', 'rawResponse/completed\n!event lose turn/completed'];
   await Promise.all(lost.map(async (events) => {
-    const s = stream(f.port, `!say 3 0 tok\n!lose ${events}`);
-    const [[answer, ms]] = await Promise.all([timed(chat(f.port, `!say 3 0 tok\n!lose ${events}`)), s.end()]);
+    const s = stream(f.port, `!say 3 0 tok\n!event lose ${events}`);
+    const [[answer, ms]] = await Promise.all([timed(chat(f.port, `!say 3 0 tok\n!event lose ${events}`)), s.end()]);
     assert.equal(textOf(answer), 'tok0 tok1 tok2 ');
     assert.equal(assertWellFormed(s.chunks), 'tok0 tok1 tok2 ');
     assert.ok(ms >= 1900 && ms < 5000, `${ms} ms`);

@@ -69,6 +69,7 @@ test('the app-server, again and again, under load: every request gets an end', n
   let served = 0;
   const worker = async (w) => {
     for (let i = 0; !stop; i++) {
+      if (i % 3 === 0) await fine(p, `whole${w}-${i}`); // it had sent nothing: it is begun again
       const s = stream(p.port, `!say 10 5 w${w}-${i}-`);
       assert.equal(await s.end(), 'whole');
       if (s.status === 200 && !s.error) {
