@@ -156,6 +156,8 @@ choose_role(struct ecosystem_draft *d)
 	}
 	if (a->role == ECOSYSTEM_PROXY && a->instances > 1)
 		complain(d, "instances", "there is one codex-proxy");
+	if (a->listen != NULL && a->instances > 1)
+		complain(d, "instances", "they cannot all listen on the address in args");
 }
 
 static void
