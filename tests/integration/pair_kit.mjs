@@ -108,8 +108,13 @@ export class Pair {
     return (this.ownClient ??= openai(this.port));
   }
 
+  // Of the app-server that came last: each replacement takes the other one of two sockets.
   get socketUrl() {
-    return `unix://${path.join(this.sidecar.runtime, 'app-server-0.sock')}`;
+    const born = (file) => fs.lstatSync(file, { throwIfNoEntry: false })?.ctimeMs ?? 0;
+    const sockets = fs.readdirSync(this.sidecar.runtime).filter((name) => /^app-server-0.*\.sock$/.test(name))
+      .map((name) => path.join(this.sidecar.runtime, name))
+      .sort((a, b) => born(b) - born(a));
+    return `unix://${sockets[0]}`;
   }
 
   over(id, from) {
