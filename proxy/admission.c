@@ -5,13 +5,38 @@
 
 void
 admission_init(struct admission *a, unsigned max_running, unsigned max_waiting,
-               void (*on_admitted)(struct admission_ticket *ticket))
+               void (*on_admitted)(struct admission_ticket *ticket),
+               void (*on_ousted)(struct admission_ticket *ticket))
 {
 	*a = (struct admission){
 		.max_running = max_running,
 		.max_waiting = max_waiting,
 		.on_admitted = on_admitted,
+		.on_ousted = on_ousted,
 	};
+}
+
+static unsigned *
+share_of(struct admission *a, unsigned key)
+{
+	return &a->shares[key % ADMISSION_SHARES];
+}
+
+/* It waits now; where in the queue is the caller's business. */
+static void
+begin_waiting(struct admission *a, struct admission_ticket *ticket)
+{
+	ticket->state = ADMISSION_WAITING;
+	a->waiting++;
+	++*share_of(a, ticket->key);
+}
+
+static void
+end_waiting(struct admission *a, struct admission_ticket *ticket)
+{
+	DL_DELETE(a->queue, ticket);
+	a->waiting--;
+	--*share_of(a, ticket->key);
 }
 
 /* The ticket to take: the first of the key that comes next after the last one, counted round. */
@@ -43,8 +68,7 @@ pump(struct admission *a)
 		if (!ticket->again)
 			a->last_key = ticket->key;
 		ticket->again = false;
-		DL_DELETE(a->queue, ticket);
-		a->waiting--;
+		end_waiting(a, ticket);
 		a->running++;
 		ticket->state = ADMISSION_RUNNING;
 		a->on_admitted(ticket);
@@ -52,18 +76,45 @@ pump(struct admission *a)
 	a->pumping = false;
 }
 
+/* The newest of the key that has the most in the queue, if it has more than one of this key would
+ * have then; NULL: none. One that comes again keeps its place. */
+static struct admission_ticket *
+who_gives_way(struct admission *a, unsigned key)
+{
+	struct admission_ticket *ticket, *newest = NULL;
+	unsigned *most = &a->shares[0];
+
+	for (size_t i = 1; i < ADMISSION_SHARES; i++)
+		if (a->shares[i] > *most)
+			most = &a->shares[i];
+	if (*most <= *share_of(a, key) + 1)
+		return NULL;
+	DL_FOREACH(a->queue, ticket) {
+		if (share_of(a, ticket->key) == most && !ticket->again)
+			newest = ticket;
+	}
+	return newest;
+}
+
 bool
 admission_enter(struct admission *a, struct admission_ticket *ticket)
 {
 	bool free_slot = !a->closed && a->running < a->max_running;
+	struct admission_ticket *ousted = NULL;
 
 	/* One that can start at once does not need a place to wait, so that a queue of length 0
 	 * works. */
-	if (a->waiting >= a->max_waiting && !(free_slot && a->queue == NULL))
-		return false;
+	if (a->waiting >= a->max_waiting && !(free_slot && a->queue == NULL)) {
+		ousted = who_gives_way(a, ticket->key);
+		if (ousted == NULL)
+			return false;
+		end_waiting(a, ousted);
+		ousted->state = ADMISSION_OUTSIDE;
+	}
 	DL_APPEND(a->queue, ticket);
-	ticket->state = ADMISSION_WAITING;
-	a->waiting++;
+	begin_waiting(a, ticket);
+	if (ousted != NULL)
+		a->on_ousted(ousted);
 	pump(a);
 	return true;
 }
@@ -76,8 +127,7 @@ take_out(struct admission *a, struct admission_ticket *ticket)
 	case ADMISSION_OUTSIDE:
 		break;
 	case ADMISSION_WAITING:
-		DL_DELETE(a->queue, ticket);
-		a->waiting--;
+		end_waiting(a, ticket);
 		break;
 	case ADMISSION_RUNNING:
 		a->running--;
@@ -93,8 +143,7 @@ admission_reenter(struct admission *a, struct admission_ticket *ticket)
 	take_out(a, ticket);
 	ticket->again = true;
 	DL_PREPEND(a->queue, ticket);
-	ticket->state = ADMISSION_WAITING;
-	a->waiting++;
+	begin_waiting(a, ticket);
 	pump(a);
 }
 

@@ -1,12 +1,16 @@
 /* admission: how many turns run at once, and who waits in which order. Pure.
  *
- * Tickets of one key are taken as they came; of several, each key in its turn. */
+ * Tickets of one key are taken as they came; of several, each key in its turn. In a full queue
+ * the newest of the key that has the most there gives way to one that has less. */
 #ifndef SIDECAR_PROXY_ADMISSION_H
 #define SIDECAR_PROXY_ADMISSION_H
 
 #include <stdbool.h>
 
 #include "common/common.h"
+
+/* Keys are told apart by this many counters; more of them share some. */
+#define ADMISSION_SHARES 64
 
 enum admission_state { ADMISSION_OUTSIDE, ADMISSION_WAITING, ADMISSION_RUNNING };
 
@@ -25,15 +29,19 @@ struct admission {
 	unsigned waiting;
 	bool closed; /* nothing is admitted: no backend could take it */
 	bool pumping;
-	unsigned last_key;              /* whose turn it was */
-	struct admission_ticket *queue; /* as they came; those that come again first */
+	unsigned last_key;                 /* whose turn it was */
+	struct admission_ticket *queue;    /* as they came; those that come again first */
+	unsigned shares[ADMISSION_SHARES]; /* of those who wait, by key */
 	/* The ticket has a slot now. May call anything here, for any ticket. */
 	void (*on_admitted)(struct admission_ticket *ticket);
+	/* It has lost its place to another key, and is outside. The same holds. */
+	void (*on_ousted)(struct admission_ticket *ticket);
 };
 
 void admission_init(struct admission *a, unsigned max_running, unsigned max_waiting,
-                    void (*on_admitted)(struct admission_ticket *ticket));
-/* Joins the end of the queue; on_admitted may be called from inside. false: the queue is full. */
+                    void (*on_admitted)(struct admission_ticket *ticket),
+                    void (*on_ousted)(struct admission_ticket *ticket));
+/* Joins the end of the queue; both callbacks may come from inside. false: the queue is full. */
 bool admission_enter(struct admission *a, struct admission_ticket *ticket) MUST_CHECK;
 /* A ticket that ran goes back to the head of the queue, past its limit if need be: it has waited
  * its time already. */

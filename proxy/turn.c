@@ -63,6 +63,7 @@ struct turns {
 static void on_timer(uv_timer_t *timer);
 static void on_drain_deadline(uv_timer_t *timer);
 static void on_admitted(struct admission_ticket *ticket);
+static void on_ousted(struct admission_ticket *ticket);
 
 struct turns *
 turns_new(const struct turns_config *config)
@@ -72,7 +73,8 @@ turns_new(const struct turns_config *config)
 	if (ts == NULL)
 		return NULL;
 	ts->config = *config;
-	admission_init(&ts->admission, config->max_running, config->max_waiting, on_admitted);
+	admission_init(&ts->admission, config->max_running, config->max_waiting, on_admitted,
+	               on_ousted);
 	return ts;
 }
 
@@ -213,13 +215,19 @@ wait_for_slot(struct turn *t)
 }
 
 static void
+refuse(struct turn *t)
+{
+	fail_with(t, FAILURE_QUEUE_FULL, "Too many requests are waiting already.");
+}
+
+static void
 enter(struct turn *t)
 {
 	struct turns *ts = t->owner;
 
 	wait_for_slot(t);
 	if (!admission_enter(&ts->admission, &t->ticket)) {
-		fail_with(t, FAILURE_QUEUE_FULL, "Too many requests are waiting already.");
+		refuse(t);
 		return;
 	}
 	stats_changed(ts);
@@ -335,10 +343,22 @@ on_thread_event(void *arg, const struct event *event)
 	emit(t, event);
 }
 
+static struct turn *
+turn_of(struct admission_ticket *ticket)
+{
+	return (struct turn *)((char *)ticket - offsetof(struct turn, ticket));
+}
+
+static void
+on_ousted(struct admission_ticket *ticket)
+{
+	refuse(turn_of(ticket));
+}
+
 static void
 on_admitted(struct admission_ticket *ticket)
 {
-	struct turn *t = (struct turn *)((char *)ticket - offsetof(struct turn, ticket));
+	struct turn *t = turn_of(ticket);
 	const struct event event = {.kind = EVENT_ADMITTED};
 	struct turns *ts = t->owner;
 	struct backend *b;

@@ -11,6 +11,7 @@
 static struct admission admission;
 static struct admission_ticket tickets[8];
 static char order[32];                       /* the tickets as they were admitted: "012" */
+static char ousted[32];                      /* as they lost their place */
 static void (*in_callback)(unsigned ticket); /* what on_admitted does besides */
 
 static void
@@ -26,12 +27,24 @@ on_admitted(struct admission_ticket *ticket)
 }
 
 static void
+on_ousted(struct admission_ticket *ticket)
+{
+	unsigned number = (unsigned)(ticket - tickets);
+
+	assert_int_equal(ticket->state, ADMISSION_OUTSIDE);
+	ousted[strlen(ousted)] = (char)('0' + number);
+	if (in_callback != NULL)
+		in_callback(number);
+}
+
+static void
 begin(unsigned max_running, unsigned max_waiting)
 {
 	memset(tickets, 0, sizeof(tickets));
 	memset(order, 0, sizeof(order));
 	in_callback = NULL;
-	admission_init(&admission, max_running, max_waiting, on_admitted);
+	memset(ousted, 0, sizeof(ousted));
+	admission_init(&admission, max_running, max_waiting, on_admitted, on_ousted);
 }
 
 static bool
@@ -128,6 +141,77 @@ one_that_comes_again_is_the_next_of_all_keys(void **state)
 }
 
 static void
+leave_at_once(unsigned number)
+{
+	leave(number);
+}
+
+static void
+a_queue_that_one_key_has_filled_has_room_for_others(void **state)
+{
+	static const unsigned keys[] = {1, 1, 1, 1, 1, 2, 2, 3};
+
+	begin(1, 4);
+	for (unsigned i = 0; i < NELEM(keys); i++)
+		tickets[i].key = keys[i];
+	for (unsigned i = 0; i < 5; i++)
+		assert_true(enter(i));
+	assert_true(enter(5));
+	assert_string_equal(ousted, "4");
+	assert_true(enter(6));
+	assert_string_equal(ousted, "43");
+	assert_false(enter(3)); /* two of each now */
+	assert_true(enter(7));
+	assert_string_equal(ousted, "432");
+	assert_counts(1, 4);
+	leave(0);
+	assert_int_equal(order[1], '5');
+	for (unsigned i = 1; i < NELEM(keys); i++)
+		leave(i);
+	assert_counts(0, 0);
+}
+
+static void
+one_that_comes_again_is_not_ousted(void **state)
+{
+	begin(1, 2);
+	for (unsigned i = 0; i < 3; i++) {
+		tickets[i].key = 1;
+		assert_true(enter(i));
+	}
+	admission_set_closed(&admission, true);
+	admission_reenter(&admission, &tickets[0]);
+	tickets[3].key = 2;
+	assert_true(enter(3));
+	assert_string_equal(ousted, "2");
+	tickets[4].key = 2;
+	assert_false(enter(4));
+	admission_set_closed(&admission, false);
+	assert_string_equal(order, "00");
+	leave(0);
+	leave(1);
+	leave(3);
+	assert_counts(0, 0);
+}
+
+static void
+ousted_ones_may_leave_and_others_too_from_inside(void **state)
+{
+	begin(1, 3);
+	for (unsigned i = 0; i < 4; i++) {
+		tickets[i].key = 1;
+		assert_true(enter(i));
+	}
+	in_callback = leave_at_once;
+	tickets[4].key = 2;
+	assert_true(enter(4));
+	assert_string_equal(ousted, "3");
+	leave(0);
+	assert_string_equal(order, "0412"); /* key 2 is next after key 1 */
+	assert_counts(0, 0);
+}
+
+static void
 a_full_queue_refuses(void **state)
 {
 	begin(1, 2);
@@ -193,12 +277,6 @@ one_that_comes_again_is_the_next(void **state)
 	leave(1);
 	assert_string_equal(order, "00201");
 	assert_counts(0, 0);
-}
-
-static void
-leave_at_once(unsigned number)
-{
-	leave(number);
 }
 
 static void
@@ -285,6 +363,9 @@ main(void)
 		cmocka_unit_test(keys_are_served_in_turn_and_each_in_its_order),
 		cmocka_unit_test(a_key_that_comes_again_and_again_does_not_overtake),
 		cmocka_unit_test(one_that_comes_again_is_the_next_of_all_keys),
+		cmocka_unit_test(a_queue_that_one_key_has_filled_has_room_for_others),
+		cmocka_unit_test(one_that_comes_again_is_not_ousted),
+		cmocka_unit_test(ousted_ones_may_leave_and_others_too_from_inside),
 		cmocka_unit_test(a_full_queue_refuses),
 		cmocka_unit_test(without_a_queue_only_free_slots_count),
 		cmocka_unit_test(while_closed_all_wait),

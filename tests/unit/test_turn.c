@@ -128,6 +128,24 @@ several_keys_are_served_in_turn(void **state)
 }
 
 static void
+a_turn_gives_its_place_up_to_a_key_that_has_none(void **state)
+{
+	open_turns(1, 2);
+	for (unsigned i = 0; i < 4; i++) {
+		callers[i].turn = turn_submit_for(turns, conversation_new(), i == 3 ? 2 : 1,
+		                                  on_event, &callers[i]);
+		run_loop(&loop);
+	}
+	assert_failed(&callers[2], "MX", FAILURE_QUEUE_FULL);
+	assert_string_equal(callers[3].heard, "M");
+	assert_stats(1, 2);
+	for (unsigned i = 0; i < 3; i++)
+		codex_finishes(FINISH_STOP);
+	assert_string_equal(callers[1].heard, "MAF");
+	assert_string_equal(callers[3].heard, "MAF");
+}
+
+static void
 turns_over_the_limits_wait_or_are_refused(void **state)
 {
 	open_turns(2, 1);
@@ -303,6 +321,7 @@ main(void)
 		with_turns(an_unknown_model_is_told_at_once),
 		with_turns(a_model_that_cannot_be_known_yet_is_resolved_when_a_backend_is_there),
 		with_turns(several_keys_are_served_in_turn),
+		with_turns(a_turn_gives_its_place_up_to_a_key_that_has_none),
 		with_turns(turns_over_the_limits_wait_or_are_refused),
 		with_turns(the_end_of_a_turn_is_told_before_the_next_one_begins),
 		with_turns(no_memory_for_a_thread_ends_the_turn),
