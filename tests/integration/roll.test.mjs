@@ -245,6 +245,30 @@ test('describe tells how an app is run, and no secret', async (t) => {
   assert.equal((await s.ask('describe', { app: 'nobody' })).error.code, -32002);
 });
 
+test('SIGTERM while a new one starts, and while an old one drains: all of it goes', async (t) => {
+  const s = (await sidecar(t)).start();
+  await s.ready();
+  s.standIn('codex', 'codex.mjs', { calls: s.codexCalls, neverListens: true });
+  const from = s.mark;
+  const asked = s.ask('restart', { app: 'app-server-0' });
+  await s.became('app-server-0', 'starting', from);
+  const ended = s.stop();
+  assert.equal((await asked).error.message, 'shutting down');
+  assert.equal((await ended).code, 0);
+  assert.deepEqual(descendantsOf(s.pid), []);
+
+  const d = (await sidecar(t, { proxy: { neverDrains: true } })).start();
+  await d.ready();
+  const mark = d.mark;
+  const other = d.ask('restart', { app: 'app-server-0' });
+  await d.line((l) => /STANDIN .*backend\/drain/.test(l.msg), 'the drain', mark);
+  d.process.kill('SIGTERM');
+  assert.equal((await other).error.message, 'shutting down');
+  const end = d.stop(); // the second one skips the drain
+  assert.equal((await end).code, 0);
+  assert.deepEqual(descendantsOf(d.pid), []);
+});
+
 test('mistakes are answered as documented', async (t) => {
   const s = (await sidecar(t)).start();
   await s.ready();
