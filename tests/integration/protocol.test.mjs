@@ -115,7 +115,8 @@ describe('the protocol of the installed codex', needsCodex, () => {
 
   before(async () => {
     dir = fs.mkdtempSync(path.join(os.tmpdir(), 'relay-'));
-    [protocol, pair] = await Promise.all([Protocol.ofCodex(), Pair.start()]);
+    protocol = await Protocol.ofCodex();
+    pair = await Pair.start();
     const socket = path.join(dir, 'relay.sock');
     relay = await Relay.start(socket, pair.socketUrl.replace('unix://', ''));
     relay.onSent = secondPage;
@@ -131,10 +132,11 @@ describe('the protocol of the installed codex', needsCodex, () => {
   after(async () => {
     try {
       await proxy?.stop();
-      relay?.stop();
       await pair?.stop();
     } finally {
+      relay?.stop();
       await proxy?.kill();
+      await pair?.dispose();
       if (proxy) fs.rmSync(proxy.root, { recursive: true, force: true });
       fs.rmSync(dir, { recursive: true, force: true });
     }
