@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { supervisorBin } from './supervisor_kit.mjs';
 
-const shipped = path.resolve(import.meta.dirname, '../../units/pm2/ecosystem.json');
+const shipped = new URL('../../units/pm2/ecosystem.json', import.meta.url).pathname;
 
 function supervisor(...args) {
   const { status, stdout, stderr } = spawnSync(supervisorBin, args, { encoding: 'utf8' });
