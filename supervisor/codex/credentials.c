@@ -65,7 +65,7 @@ static bool
 take(struct credentials *c, bool *other_login)
 {
 	AUTO_FREE char *text = NULL;
-	char *identity;
+	char *identity = NULL;
 	size_t len;
 	int r = file_read(&text, &len, c->path, AUTH_MAX, NULL);
 
@@ -73,7 +73,7 @@ take(struct credentials *c, bool *other_login)
 		return false;
 	if (r == 0)
 		r = credentials_identify(&identity, &c->is_chatgpt, text, len);
-	if (r < 0) {
+	if (r < 0 || identity == NULL) {
 		log_debug("%s: no login to be read there: %s", c->path, strerror(-r));
 		return false;
 	}

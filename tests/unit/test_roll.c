@@ -120,7 +120,7 @@ is_well(size_t i)
 	apps[i].generation++;
 	apps[i].state = APP_READY;
 	apps[i].steady = true;
-	roll_on_change(&roll, pair_instance(NULL, i));
+	roll_on_change(&roll, pair_instance(roll.pair, i));
 }
 
 /* --- who asks ------------------------------------------------------------------------------- */
@@ -148,7 +148,7 @@ setup(void **state)
 	apps[PROXY] = (struct app){"proxy", "proxy", APP_READY, 1, true, ""};
 	memset(&answer, 0, sizeof(answer));
 	did[0] = '\0';
-	roll_init(&roll, NULL);
+	roll_init(&roll, (struct pair *)apps); /* only passed on */
 	return 0;
 }
 
@@ -198,7 +198,7 @@ ready_but_still_with_the_old_one_beside_it_is_not_done(void **state)
 {
 	roll_start(&roll, "all", ROLL_RELOAD, on_answer, NULL);
 	apps[0].generation++;
-	roll_on_change(&roll, pair_instance(NULL, 0));
+	roll_on_change(&roll, pair_instance(roll.pair, 0));
 	assert_string_equal(did, "replace app-server-0; ");
 }
 
@@ -208,7 +208,7 @@ one_that_cannot_be_replaced_ends_it(void **state)
 	roll_start(&roll, "all", ROLL_RESTART, on_answer, NULL);
 	(void)snprintf(apps[0].failure, sizeof(apps[0].failure), "exited with code 1");
 	apps[0].steady = true; /* the old one is still there */
-	roll_on_change(&roll, pair_instance(NULL, 0));
+	roll_on_change(&roll, pair_instance(roll.pair, 0));
 	assert_int_equal(answer.code, -EIO);
 	assert_string_equal(answer.why, "app-server-0: not ready again: exited with code 1");
 	assert_string_equal(did, "replace app-server-0; ");
@@ -223,7 +223,7 @@ one_that_ends_up_in_backoff_ends_it_too(void **state)
 		apps[PROXY].state = APP_READY;
 		roll_start(&roll, "proxy", ROLL_RESTART, on_answer, NULL);
 		apps[PROXY].state = states[i];
-		roll_on_change(&roll, pair_instance(NULL, PROXY));
+		roll_on_change(&roll, pair_instance(roll.pair, PROXY));
 		assert_int_equal(answer.count, i + 1);
 		assert_int_equal(answer.code, -EIO);
 	}
