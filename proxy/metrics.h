@@ -16,7 +16,8 @@
 #include "proxy/failure.h"
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
-#define METRICS_BACKENDS_MAX 64 /* CODEX_APP_SERVER_INSTANCES goes no higher */
+#define METRICS_BACKENDS_MAX                                                                       \
+	128 /* twice CODEX_APP_SERVER_INSTANCES: one may be replacing another */
 
 struct metrics;
 

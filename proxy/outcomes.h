@@ -8,7 +8,8 @@
 
 #include "proxy/failure.h"
 
-#define OUTCOMES_BACKENDS_MAX 64 /* CODEX_APP_SERVER_INSTANCES goes no higher */
+#define OUTCOMES_BACKENDS_MAX                                                                      \
+	128 /* twice CODEX_APP_SERVER_INSTANCES: one may be replacing another */
 
 struct outcomes {
 	unsigned upstream_threshold; /* failures of the provider in a row */

@@ -25,7 +25,7 @@ static const char usage[] =
 	"                      everything that is known of it\n"
 	"  start, stop, restart, reload APP|all [--no-wait]\n"
 	"                      done when it exits. restart and reload go one after the other, "
-        "each\n"
+	"each\n"
 	"                      ready again before the next one goes, and without a gap; only a\n"
 	"                      restart of the proxy stops the old one first\n"
 	"  drain APP|all [--no-wait] [--deadline TIME]\n"
