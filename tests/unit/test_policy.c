@@ -155,40 +155,49 @@ static void
 what_is_not_understood_does_not_run(void **state)
 {
 	static const struct row rows[] = {
-		{"",                   "not understood: an empty"         },
-		{" \n ",               "not understood: an empty"         },
-		{"ls;;ls",             "not understood: an operator"      },
-		{"; ls",               "not understood: an empty"         },
-		{"ls &&",              "not understood: an empty"         },
-		{"ls |",               "not understood: an empty"         },
-		{"ls && && ls",        "not understood: an empty"         },
-		{"ls |& cat",          "not understood: an operator"      },
-		{"> out",              "not understood: an empty"         },
-		{"ls $(python3)",      "not understood: an expansion"     },
-		{"ls \"$(python3)\"",  "not understood: an expansion"     },
-		{"ls `python3`",       "not understood: a command sub"    },
-		{"ls \"`python3`\"",   "not understood: an expansion"     },
-		{"$CMD",               "not understood: an expansion"     },
-		{"ls ${HOME}",         "not understood: an expansion"     },
-		{"ls $'\\x2f'",        "not understood: an expansion"     },
-		{"ls $\"x\"",          "not understood: an expansion"     },
-		{"ls $((1))",          "not understood: an expansion"     },
-		{"(ls)",               "not understood: a subshell"       },
-		{"ls() { python3; }",  "not understood: a subshell"       },
-		{"cat <(python3)",     "not understood: a subshell"       },
-		{"{ ls; }",            "not understood: a brace"          },
-		{"cat {a,b}",          "not understood: a brace"          },
-		{"cat *",              "not understood: a glob"           },
-		{"cat .en?",           "not understood: a glob"           },
-		{"cat .en[v]",         "not understood: a glob"           },
-		{"! ls",               "not understood: a negation"       },
-		{"ls # x",             "not understood: a comment"        },
-		{"=ls",                "not understood: a word that"      },
-		{"A=b ls",             "not understood: an assignment"    },
-		{"PATH=/tmp ls",       "not understood: an assignment"    },
-		{"LD_PRELOAD=./x ls",  "not understood: an assignment"    },
-		{"A+=b ls",            "not understood: an assignment"    },
-		{"A=b",                "not understood: an assignment"    },
+		{"",                  "not understood: an empty"     },
+		{" \n ",              "not understood: an empty"     },
+		{"ls;;ls",            "not understood: an operator"  },
+		{"; ls",              "not understood: an empty"     },
+		{"ls &&",             "not understood: an empty"     },
+		{"ls |",              "not understood: an empty"     },
+		{"ls && && ls",       "not understood: an empty"     },
+		{"ls |& cat",         "not understood: an operator"  },
+		{"> out",             "not understood: an empty"     },
+		{"ls $(python3)",     "not understood: an expansion" },
+		{"ls \"$(python3)\"", "not understood: an expansion" },
+		{"ls `python3`",      "not understood: a command sub"},
+		{"ls \"`python3`\"",  "not understood: an expansion" },
+		{"$CMD",              "not understood: an expansion" },
+		{"ls ${HOME}",        "not understood: an expansion" },
+		{"ls $'\\x2f'",       "not understood: an expansion" },
+		{"ls $\"x\"",         "not understood: an expansion" },
+		{"ls $((1))",         "not understood: an expansion" },
+		{"(ls)",              "not understood: a subshell"   },
+		{"ls() { python3; }", "not understood: a subshell"   },
+		{"cat <(python3)",    "not understood: a subshell"   },
+		{"{ ls; }",           "not understood: a brace"      },
+		{"cat {a,b}",         "not understood: a brace"      },
+		{"cat *",             "not understood: a glob"       },
+		{"cat .en?",          "not understood: a glob"       },
+		{"cat .en[v]",        "not understood: a glob"       },
+		{"! ls",              "not understood: a negation"   },
+		{"ls # x",            "not understood: a comment"    },
+		{"=ls",               "not understood: a word that"  },
+		{"A=b ls",            "not understood: an assignment"},
+		{"PATH=/tmp ls",      "not understood: an assignment"},
+		{"LD_PRELOAD=./x ls", "not understood: an assignment"},
+		{"A+=b ls",           "not understood: an assignment"},
+		{"A=b",               "not understood: an assignment"},
+	};
+
+	CHECK(rows);
+}
+
+static void
+what_shells_read_differently_does_not_run(void **state)
+{
+	static const struct row rows[] = {
 		{"cat <<E\nx\nE",      "not understood: a here-document"  },
 		{"cat <<-E\nx\nE",     "not understood: a here-document"  },
 		{"cat <<<x",           "not understood: a here-document"  },
@@ -227,78 +236,87 @@ static void
 what_is_denied_or_protected_stays_so(void **state)
 {
 	static const struct row rows[] = {
-		{"rm -rf x",                     "deny[0]"                   },
-		{"rm  -rf x",                    "deny[0]"                   },
-		{"r'm' -r\"f\" x",               "deny[0]"                   },
-		{"r\\m -rf x",                   "deny[0]"                   },
-		{"ls; rm -fr x",                 "deny[0]"                   },
-		{"bash -lc 'rm -rf x'",          "deny[0]"                   },
-		{"bash -lc 'r\"m\" -rf x'",      "deny[0]"                   },
-		{"git push origin --force",      "deny[1]"                   },
-		{"cat /etc/passwd",              "protected_paths[0]"        },
-		{"cat /etc",                     "protected_paths[0]"        },
-		{"cat //etc/./passwd",           "protected_paths[0]"        },
-		{"cat /usr/../etc/passwd",       "protected_paths[0]"        },
-		{"cat ../../etc/passwd",         "protected_paths[0]"        },
-		{"cat '/e'tc/passwd",            "protected_paths[0]"        },
-		{"grep --file=/etc/passwd x",    "protected_paths[0]"        },
-		{"grep -f/etc/passwd x",         "protected_paths[0]"        },
-		{"grep -rf/etc/passwd x",        "protected_paths[0]"        },
-		{"grep -f /etc/passwd x",        "protected_paths[0]"        },
-		{"git show a:b:/etc/x",          "protected_paths[0]"        },
-		{"git -c 'a=b /etc/x' status",   "protected_paths[0]"        },
-		{"cat < /etc/passwd",            "protected_paths[0]"        },
-		{"ls > /etc/x",                  "protected_paths[0]"        },
-		{"ls 2>>/etc/x",                 "protected_paths[0]"        },
-		{"ls &>/etc/x",                  "protected_paths[0]"        },
-		{"ls > /work/../etc/x",          "protected_paths[0]"        },
-		{"cat ~/.ssh/id",                "protected_paths[1]"        },
-		{"cat a=~/.ssh/id",              "protected_paths[1]"        },
-		{"cat /home/u/.ssh/id",          "protected_paths[1]"        },
-		{"cat ~root/x",                  "not understood: a quoted ~"},
-		{"cat a=~root/x",                "a path that cannot"        },
-		{"cat ~+/x",                     "not understood: a quoted ~"},
-		{"cat /srv/a/keys/k",            "protected_paths[2]"        },
-		{"cat /srv/a/b/keys",            NULL                        },
-		{"ls /",			 "a folder that holds"       },
-		{"ls ~",			 "a folder that holds"       },
-		{"ls ..",                        "a folder that holds"       },
-		{"grep -r x /srv",               "a folder that holds"       },
-		{"cat .env",                     "protected_files[0]"        },
-		{"cat sub/.env/x",               "protected_files[0]"        },
-		{"git show HEAD:.env",           "protected_files[0]"        },
-		{"grep -f.env x",                "protected_files[0]"        },
-		{"cat a.pem",                    "protected_files[1]"        },
-		{"ls > a.pem",                   "protected_files[1]"        },
-		{"cat .environment",             NULL                        },
-		{"ls > /usr/x",                  "a file outside"            },
-		{"ls > ../../x",                 "a file outside"            },
-		{"ls > ~/x",                     "a file outside"            },
-		{"ls > /workshop",               "a file outside"            },
-		{"rm /usr/x",                    "a file outside"            },
-		{"rm -- -x /usr/x",              "a file outside"            },
-		{"cp a /usr/b",                  "a file outside"            },
-		{"cp --target-directory=/usr a", "an option that could"      },
-		{"cp -t/usr a",                  "an option that could"      },
-		{"ls | tee /usr/x",              "a file outside"            },
-		{"dd if=a of=/usr/x",            "a file outside"            },
-		{"sed -ni s/a/b/ /usr/x",        "a file outside"            },
-		{"cd /etc && cat passwd",        "protected_paths[0]"        },
-		{"cd .. && cat .git/hooks/x",    "a folder that holds"       },
-		{"cd /usr && ls > x",            "a file outside"            },
-		{"cd sub; ls",                   "a change of folder"        },
-		{"cd sub && ls; cat ../x",       "a change of folder"        },
-		{"cd sub && ls || cat ../x",     "a change of folder"        },
-		{"ls && cd sub && cat x",        "a change of folder"        },
-		{"cd - && ls",                   "a change of folder"        },
-		{"cd",			   "a change of folder"        },
-		{"git fetch",                    "network"                   },
-		{"git -C x clone y",             "network"                   },
-		{"npm install x",                "network"                   },
-		{"curl x",                       "network"                   },
-		{"cat http://x/y",               "network"                   },
-		{"echo x > /dev/tcp/h/80",       "a file outside"            },
-		{"cat < /dev/tcp/h/80",          "network"                   },
+		{"rm -rf x",                   "deny[0]"                   },
+		{"rm  -rf x",                  "deny[0]"                   },
+		{"r'm' -r\"f\" x",             "deny[0]"                   },
+		{"r\\m -rf x",                 "deny[0]"                   },
+		{"ls; rm -fr x",               "deny[0]"                   },
+		{"bash -lc 'rm -rf x'",        "deny[0]"                   },
+		{"bash -lc 'r\"m\" -rf x'",    "deny[0]"                   },
+		{"git push origin --force",    "deny[1]"                   },
+		{"cat /etc/passwd",            "protected_paths[0]"        },
+		{"cat /etc",                   "protected_paths[0]"        },
+		{"cat //etc/./passwd",         "protected_paths[0]"        },
+		{"cat /usr/../etc/passwd",     "protected_paths[0]"        },
+		{"cat ../../etc/passwd",       "protected_paths[0]"        },
+		{"cat '/e'tc/passwd",          "protected_paths[0]"        },
+		{"grep --file=/etc/passwd x",  "protected_paths[0]"        },
+		{"grep -f/etc/passwd x",       "protected_paths[0]"        },
+		{"grep -rf/etc/passwd x",      "protected_paths[0]"        },
+		{"grep -f /etc/passwd x",      "protected_paths[0]"        },
+		{"git show a:b:/etc/x",        "protected_paths[0]"        },
+		{"git -c 'a=b /etc/x' status", "protected_paths[0]"        },
+		{"cat < /etc/passwd",          "protected_paths[0]"        },
+		{"ls > /etc/x",                "protected_paths[0]"        },
+		{"ls 2>>/etc/x",               "protected_paths[0]"        },
+		{"ls &>/etc/x",                "protected_paths[0]"        },
+		{"ls > /work/../etc/x",        "protected_paths[0]"        },
+		{"cat ~/.ssh/id",              "protected_paths[1]"        },
+		{"cat a=~/.ssh/id",            "protected_paths[1]"        },
+		{"cat /home/u/.ssh/id",        "protected_paths[1]"        },
+		{"cat ~root/x",                "not understood: a quoted ~"},
+		{"cat a=~root/x",              "a path that cannot"        },
+		{"cat ~+/x",                   "not understood: a quoted ~"},
+		{"cat /srv/a/keys/k",          "protected_paths[2]"        },
+		{"cat /srv/a/b/keys",          NULL                        },
+		{"ls /",                       "a folder that holds"       },
+		{"ls ~",                       "a folder that holds"       },
+		{"ls ..",                      "a folder that holds"       },
+		{"grep -r x /srv",             "a folder that holds"       },
+		{"cat .env",                   "protected_files[0]"        },
+		{"cat sub/.env/x",             "protected_files[0]"        },
+		{"git show HEAD:.env",         "protected_files[0]"        },
+		{"grep -f.env x",              "protected_files[0]"        },
+		{"cat a.pem",                  "protected_files[1]"        },
+		{"ls > a.pem",                 "protected_files[1]"        },
+		{"cat .environment",           NULL                        },
+	};
+
+	CHECK(rows);
+}
+
+static void
+writes_folders_and_the_network_are_held(void **state)
+{
+	static const struct row rows[] = {
+		{"ls > /usr/x",                  "a file outside"      },
+		{"ls > ../../x",                 "a file outside"      },
+		{"ls > ~/x",                     "a file outside"      },
+		{"ls > /workshop",               "a file outside"      },
+		{"rm /usr/x",                    "a file outside"      },
+		{"rm -- -x /usr/x",              "a file outside"      },
+		{"cp a /usr/b",                  "a file outside"      },
+		{"cp --target-directory=/usr a", "an option that could"},
+		{"cp -t/usr a",                  "an option that could"},
+		{"ls | tee /usr/x",              "a file outside"      },
+		{"dd if=a of=/usr/x",            "a file outside"      },
+		{"sed -ni s/a/b/ /usr/x",        "a file outside"      },
+		{"cd /etc && cat passwd",        "protected_paths[0]"  },
+		{"cd .. && cat .git/hooks/x",    "a folder that holds" },
+		{"cd /usr && ls > x",            "a file outside"      },
+		{"cd sub; ls",                   "a change of folder"  },
+		{"cd sub && ls; cat ../x",       "a change of folder"  },
+		{"cd sub && ls || cat ../x",     "a change of folder"  },
+		{"ls && cd sub && cat x",        "a change of folder"  },
+		{"cd - && ls",                   "a change of folder"  },
+		{"cd",			   "a change of folder"  },
+		{"git fetch",                    "network"             },
+		{"git -C x clone y",             "network"             },
+		{"npm install x",                "network"             },
+		{"curl x",                       "network"             },
+		{"cat http://x/y",               "network"             },
+		{"echo x > /dev/tcp/h/80",       "a file outside"      },
+		{"cat < /dev/tcp/h/80",          "network"             },
 	};
 
 	CHECK(rows);
@@ -328,6 +346,29 @@ long_input_and_nul_are_denied(void **state)
 	assert_false(policy_decide_command(p, text, 4000, "/work/src").allow);
 	assert_false(policy_decide_command(p, "ls\0x", 4, "/work/src").allow);
 	assert_false(policy_decide_command(p, "ls 'a\0b'", 8, "/work/src").allow);
+	policy_free(p);
+}
+
+static void
+what_would_take_long_to_compare_is_denied(void **state)
+{
+	struct policy *p = parse(rules);
+	char text[15000] = "ls";
+	size_t len = 2;
+	struct policy_decision d;
+
+	while (len < sizeof(text) - 4000) {
+		text[len++] = ' ';
+		for (size_t i = 0; i < 200; i++)
+			text[len++] = ',';
+		for (size_t i = 0; i < 1500; i++) {
+			text[len++] = 'a';
+			text[len++] = '/';
+		}
+	}
+	d = policy_decide_command(p, text, len, "/work/src");
+	assert_string_equal(d.reason, "too much to compare");
+	assert_false(d.allow);
 	policy_free(p);
 }
 
@@ -524,8 +565,11 @@ main(void)
 		cmocka_unit_test(what_is_allowed_runs),
 		cmocka_unit_test(what_no_prefix_allows_does_not_run),
 		cmocka_unit_test(what_is_not_understood_does_not_run),
+		cmocka_unit_test(what_shells_read_differently_does_not_run),
 		cmocka_unit_test(what_is_denied_or_protected_stays_so),
+		cmocka_unit_test(writes_folders_and_the_network_are_held),
 		cmocka_unit_test(long_input_and_nul_are_denied),
+		cmocka_unit_test(what_would_take_long_to_compare_is_denied),
 		cmocka_unit_test(a_command_cut_anywhere_never_does_more),
 		cmocka_unit_test(words_are_taken_as_they_are),
 		cmocka_unit_test(the_folder_counts_too),
