@@ -495,6 +495,30 @@ the_network_can_be_allowed(void **state)
 }
 
 static void
+a_deny_pattern_sees_the_whole_script_too(void **state)
+{
+	struct policy *p =
+		parse("{\"version\":1,\"deny\":[\"ls.*[|].*cat\"],\"allow\":[\"ls\",\"cat\"]}");
+
+	assert_true(argv_allowed(p, "bash", "-lc", "cat a | ls"));
+	assert_false(argv_allowed(p, "bash", "-lc", "ls | cat"));
+	assert_false(policy_decide_command(p, "ls | cat", 8, "/w").allow);
+	policy_free(p);
+}
+
+static void
+the_root_as_a_rule_is_everything(void **state)
+{
+	struct policy *p = parse("{\"version\":1,\"write_paths\":[\"/\"]}");
+
+	assert_true(patch_allowed(p, "/a/b", "/c", NULL));
+	policy_free(p);
+	p = parse("{\"version\":1,\"allow\":[\"ls\"],\"protected_paths\":[\"/\"]}");
+	assert_false(policy_decide_command(p, "ls", 2, "/w").allow);
+	policy_free(p);
+}
+
+static void
 every_mistake_in_the_file_is_told(void **state)
 {
 	static const char text[] =
@@ -576,6 +600,8 @@ main(void)
 		cmocka_unit_test(patches_stay_in_the_write_paths),
 		cmocka_unit_test(no_policy_an_empty_one_and_the_kill_switch_deny_all),
 		cmocka_unit_test(the_network_can_be_allowed),
+		cmocka_unit_test(a_deny_pattern_sees_the_whole_script_too),
+		cmocka_unit_test(the_root_as_a_rule_is_everything),
 		cmocka_unit_test(every_mistake_in_the_file_is_told),
 		cmocka_unit_test(what_is_no_policy_at_all_is_told_too),
 	};
