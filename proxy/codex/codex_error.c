@@ -64,6 +64,8 @@ starts_with(const char *text, const char *beginning)
 	return strncmp(text, beginning, strlen(beginning)) == 0;
 }
 
+/* A 403 is about what was asked for (a model that the account may not use, a region): were it taken
+ * for a refused login, one caller's request could stop everybody's app-server. */
 static enum failure_kind
 kind_of_status(int64_t status, enum failure_kind without)
 {
@@ -71,7 +73,6 @@ kind_of_status(int64_t status, enum failure_kind without)
 		return without; /* none, or none that could be */
 	switch (status) {
 	case 401:
-	case 403:
 		return FAILURE_UPSTREAM_AUTH;
 	case 402:
 		return FAILURE_INSUFFICIENT_QUOTA;

@@ -116,7 +116,8 @@ describe('errors and routes', needsCodex, () => {
   const cases = [
     ['401', `!status 401 ${upstream('bad key', INVALID, 'invalid_api_key')}`, 503,
       { type: 'server_error', code: 'upstream_auth_failed' }, { 'x-should-retry': 'false' }],
-    ['403', '!status 403 no', 503, { type: 'server_error', code: 'upstream_auth_failed' }],
+    ['403', `!status 403 ${upstream('not for you', INVALID, 'forbidden')}`, 403,
+      { type: INVALID, code: null, message: /not for you/ }],
     ['429', `!status 429 ${upstream('slow down', 'rate_limit', 'rate_limit_exceeded')}`, 429,
       { type: 'rate_limit_error', code: 'rate_limit_exceeded' }],
     ['an empty quota', `!status 429 ${upstream('no money', 'insufficient_quota', 'insufficient_quota')}`, 429,

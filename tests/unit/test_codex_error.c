@@ -79,7 +79,7 @@ static const struct {
 	int status;
 } http[] = {
 	{"httpConnectionFailed",           "401",   FAILURE_UPSTREAM_AUTH,        401},
-	{"httpConnectionFailed",           "403",   FAILURE_UPSTREAM_AUTH,        403},
+	{"httpConnectionFailed",           "403",   FAILURE_UPSTREAM_REFUSED,     403},
 	{"httpConnectionFailed",           "402",   FAILURE_INSUFFICIENT_QUOTA,   402},
 	{"httpConnectionFailed",           "404",   FAILURE_UPSTREAM_REFUSED,     404},
 	{"httpConnectionFailed",           "413",   FAILURE_UPSTREAM_REFUSED,     413},
@@ -92,7 +92,7 @@ static const struct {
 	{"httpConnectionFailed",           "null",  FAILURE_UPSTREAM_UNREACHABLE, 0  },
 	{"httpConnectionFailed",           "-7",    FAILURE_UPSTREAM_UNREACHABLE, 0  },
 	{"httpConnectionFailed",           "\"5\"", FAILURE_UPSTREAM_UNREACHABLE, 0  },
-	{"responseStreamConnectionFailed", "403",   FAILURE_UPSTREAM_AUTH,        403},
+	{"responseStreamConnectionFailed", "403",   FAILURE_UPSTREAM_REFUSED,     403},
 	{"responseStreamDisconnected",     "401",   FAILURE_UPSTREAM_AUTH,        401},
 	{"responseStreamDisconnected",     "null",  FAILURE_STREAM_DISCONNECTED,  0  },
 	{"responseTooManyFailedAttempts",  "429",   FAILURE_RATE_LIMITED,         429},
