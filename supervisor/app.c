@@ -196,8 +196,11 @@ term(struct app *a)
 	    a->kill_at_ms > now + a->spec.term_kill_ms)
 		a->kill_at_ms = now + a->spec.term_kill_ms;
 	left = a->kill_at_ms > now ? a->kill_at_ms - now : 0;
-	(void)process_signal(&a->process, SIGTERM); /* only fails for one that is gone */
-	(void)process_signal(&a->process, SIGCONT); /* a stopped one could not hear it */
+	/* A stopped one could not hear the other. First: it takes back any SIGSTOP on the way, and
+	 * one that is ending already may be under a tracer (a leak check, a debugger) that waits
+	 * for it. Both fail only for one that is gone. */
+	(void)process_signal(&a->process, SIGCONT);
+	(void)process_signal(&a->process, SIGTERM);
 	if (a->fsm.phase == APP_PHASE_TERM && a->spec.term_again_ms < left)
 		left = a->spec.term_again_ms;
 	arm(a, left);
