@@ -16,9 +16,9 @@ static const char rules[] =
 	"\"allow\": [\"git\", \"ls\", \"cat\", \"cd\", \"rm\", \"cp\", \"tee\", \"sed\", \"grep\","
 	"\"make test\", \"echo\", \"find\", \"sh scripts/test.sh\", \"xargs\", \"env\", \"npm\","
 	"\"curl\", \"printf\", \"dd\", \"'a b'\", \"time make\"],"
-	"\"protected_paths\": [\"/etc\", \"~/.ssh\", \"/srv/*/keys\", \"/work/.git/hooks\"],"
+	"\"protected_paths\": [\"/etc\", \"~/.ssh\", \"/srv/*/keys\", \"/proj/.git/hooks\"],"
 	"\"protected_files\": [\".env\", \"*.pem\"],"
-	"\"write_paths\": [\"/work\", \"/tmp/out*\"]}";
+	"\"write_paths\": [\"/proj\", \"/tmp/out*\"]}";
 
 static struct policy *
 parse(const char *text)
@@ -32,7 +32,7 @@ parse(const char *text)
 	return p;
 }
 
-/* The beginning of the reason; NULL: allowed. In /work/src. */
+/* The beginning of the reason; NULL: allowed. In /proj/src. */
 struct row {
 	const char *command;
 	const char *reason;
@@ -45,7 +45,7 @@ check_rows(const struct row *rows, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		struct policy_decision d = policy_decide_command(
-			p, rows[i].command, strlen(rows[i].command), "/work/src");
+			p, rows[i].command, strlen(rows[i].command), "/proj/src");
 		const char *want = rows[i].reason != NULL ? rows[i].reason : "allowed";
 
 		if (d.allow != (rows[i].reason == NULL) ||
@@ -260,7 +260,7 @@ what_is_denied_or_protected_stays_so(void **state)
 		{"ls > /etc/x",                "protected_paths[0]"        },
 		{"ls 2>>/etc/x",               "protected_paths[0]"        },
 		{"ls &>/etc/x",                "protected_paths[0]"        },
-		{"ls > /work/../etc/x",        "protected_paths[0]"        },
+		{"ls > /proj/../etc/x",        "protected_paths[0]"        },
 		{"cat ~/.ssh/id",              "protected_paths[1]"        },
 		{"cat a=~/.ssh/id",            "protected_paths[1]"        },
 		{"cat /home/u/.ssh/id",        "protected_paths[1]"        },
@@ -292,7 +292,7 @@ writes_folders_and_the_network_are_held(void **state)
 		{"ls > /usr/x",                  "a file outside"      },
 		{"ls > ../../x",                 "a file outside"      },
 		{"ls > ~/x",                     "a file outside"      },
-		{"ls > /workshop",               "a file outside"      },
+		{"ls > /projshop",               "a file outside"      },
 		{"rm /usr/x",                    "a file outside"      },
 		{"rm -- -x /usr/x",              "a file outside"      },
 		{"cp a /usr/b",                  "a file outside"      },
@@ -331,21 +331,21 @@ long_input_and_nul_are_denied(void **state)
 	memset(text, 'x', sizeof(text));
 	memcpy(text, "ls ", 3);
 	assert_true(policy_decide_command(p, text, 3000, "/").allow == false);
-	assert_true(policy_decide_command(p, text, 3000, "/work/src").allow);
-	assert_false(policy_decide_command(p, text, 5000, "/work/src").allow);
-	assert_false(policy_decide_command(p, text, sizeof(text), "/work/src").allow);
+	assert_true(policy_decide_command(p, text, 3000, "/proj/src").allow);
+	assert_false(policy_decide_command(p, text, 5000, "/proj/src").allow);
+	assert_false(policy_decide_command(p, text, sizeof(text), "/proj/src").allow);
 	for (size_t i = 3; i + 1 < sizeof(text); i += 2)
 		text[i] = ' ';
-	assert_false(policy_decide_command(p, text, 16000, "/work/src").allow);
+	assert_false(policy_decide_command(p, text, 16000, "/proj/src").allow);
 	for (size_t i = 0; i < sizeof(text); i++)
 		text[i] = "ls;"[i % 3];
-	assert_true(policy_decide_command(p, text, 3 * 64, "/work/src").allow);
-	assert_false(policy_decide_command(p, text, 3 * 65, "/work/src").allow);
+	assert_true(policy_decide_command(p, text, 3 * 64, "/proj/src").allow);
+	assert_false(policy_decide_command(p, text, 3 * 65, "/proj/src").allow);
 	memset(text, ':', sizeof(text));
 	memcpy(text, "ls ", 3);
-	assert_false(policy_decide_command(p, text, 4000, "/work/src").allow);
-	assert_false(policy_decide_command(p, "ls\0x", 4, "/work/src").allow);
-	assert_false(policy_decide_command(p, "ls 'a\0b'", 8, "/work/src").allow);
+	assert_false(policy_decide_command(p, text, 4000, "/proj/src").allow);
+	assert_false(policy_decide_command(p, "ls\0x", 4, "/proj/src").allow);
+	assert_false(policy_decide_command(p, "ls 'a\0b'", 8, "/proj/src").allow);
 	policy_free(p);
 }
 
@@ -366,7 +366,7 @@ what_would_take_long_to_compare_is_denied(void **state)
 			text[len++] = '/';
 		}
 	}
-	d = policy_decide_command(p, text, len, "/work/src");
+	d = policy_decide_command(p, text, len, "/proj/src");
 	assert_string_equal(d.reason, "too much to compare");
 	assert_false(d.allow);
 	policy_free(p);
@@ -384,9 +384,9 @@ a_command_cut_anywhere_never_does_more(void **state)
 
 		assert_non_null(copy);
 		memcpy(copy, text, len);
-		(void)policy_decide_command(p, copy, len, "/work/src");
+		(void)policy_decide_command(p, copy, len, "/proj/src");
 		if (len > strlen(text) - 10)
-			assert_false(policy_decide_command(p, copy, len, "/work/src").allow);
+			assert_false(policy_decide_command(p, copy, len, "/proj/src").allow);
 		free(copy);
 	}
 	policy_free(p);
@@ -397,7 +397,7 @@ argv_allowed(const struct policy *p, const char *a, const char *b, const char *c
 {
 	const char *const argv[] = {a, b, c};
 
-	return policy_decide_argv(p, argv, c != NULL ? 3 : b != NULL ? 2 : 1, "/work/src").allow;
+	return policy_decide_argv(p, argv, c != NULL ? 3 : b != NULL ? 2 : 1, "/proj/src").allow;
 }
 
 static void
@@ -417,7 +417,7 @@ words_are_taken_as_they_are(void **state)
 	assert_false(argv_allowed(p, "cat", "/etc/passwd", NULL));
 	assert_false(argv_allowed(p, "cat", "~/x", NULL));
 	assert_false(argv_allowed(p, "", "x", NULL));
-	assert_false(policy_decide_argv(p, NULL, 0, "/work/src").allow);
+	assert_false(policy_decide_argv(p, NULL, 0, "/proj/src").allow);
 	policy_free(p);
 }
 
@@ -427,7 +427,7 @@ the_folder_counts_too(void **state)
 	struct policy *p = parse(rules);
 
 	assert_false(policy_decide_command(p, "ls", 2, "/etc/x").allow);
-	assert_false(policy_decide_command(p, "ls", 2, "/work/../etc").allow);
+	assert_false(policy_decide_command(p, "ls", 2, "/proj/../etc").allow);
 	assert_false(policy_decide_command(p, "ls", 2, "/").allow);
 	assert_false(policy_decide_command(p, "ls", 2, "work").allow);
 	assert_false(policy_decide_command(p, "ls", 2, "~").allow);
@@ -449,21 +449,21 @@ patches_stay_in_the_write_paths(void **state)
 {
 	struct policy *p = parse(rules);
 
-	assert_true(patch_allowed(p, "/work/a", "/work/b/c", NULL));
-	assert_true(patch_allowed(p, "a", "../b", "/work/src"));
+	assert_true(patch_allowed(p, "/proj/a", "/proj/b/c", NULL));
+	assert_true(patch_allowed(p, "a", "../b", "/proj/src"));
 	assert_true(patch_allowed(p, "/tmp/out1/x", NULL, NULL));
 	assert_false(patch_allowed(p, "a", NULL, NULL));
 	assert_false(patch_allowed(p, "a", NULL, "work"));
-	assert_false(patch_allowed(p, "/work/a", "/usr/b", NULL));
-	assert_false(patch_allowed(p, "/work/../usr/a", NULL, NULL));
-	assert_false(patch_allowed(p, "/workshop/a", NULL, NULL));
-	assert_false(patch_allowed(p, "/work/.git/hooks/x", NULL, NULL));
-	assert_false(patch_allowed(p, "/work/.git", NULL, NULL));
-	assert_false(patch_allowed(p, "/work/.env", NULL, NULL));
-	assert_false(patch_allowed(p, "/work/a\xe2\x80\x8b", NULL, NULL));
-	assert_false(patch_allowed(p, "", NULL, "/work"));
-	assert_false(patch_allowed(p, "~/a", NULL, "/work"));
-	assert_false(policy_decide_patch(p, NULL, 0, "/work").allow);
+	assert_false(patch_allowed(p, "/proj/a", "/usr/b", NULL));
+	assert_false(patch_allowed(p, "/proj/../usr/a", NULL, NULL));
+	assert_false(patch_allowed(p, "/projshop/a", NULL, NULL));
+	assert_false(patch_allowed(p, "/proj/.git/hooks/x", NULL, NULL));
+	assert_false(patch_allowed(p, "/proj/.git", NULL, NULL));
+	assert_false(patch_allowed(p, "/proj/.env", NULL, NULL));
+	assert_false(patch_allowed(p, "/proj/a\xe2\x80\x8b", NULL, NULL));
+	assert_false(patch_allowed(p, "", NULL, "/proj"));
+	assert_false(patch_allowed(p, "~/a", NULL, "/proj"));
+	assert_false(policy_decide_patch(p, NULL, 0, "/proj").allow);
 	policy_free(p);
 }
 
@@ -478,9 +478,9 @@ no_policy_an_empty_one_and_the_kill_switch_deny_all(void **state)
 	for (size_t i = 0; i <= NELEM(texts); i++) {
 		struct policy *p = i < NELEM(texts) ? parse(texts[i]) : NULL;
 
-		assert_false(policy_decide_command(p, "ls", 2, "/work").allow);
+		assert_false(policy_decide_command(p, "ls", 2, "/proj").allow);
 		assert_false(argv_allowed(p, "ls", NULL, NULL));
-		assert_false(patch_allowed(p, "/work/a", NULL, NULL));
+		assert_false(patch_allowed(p, "/proj/a", NULL, NULL));
 		policy_free(p);
 	}
 }
