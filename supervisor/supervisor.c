@@ -166,13 +166,30 @@ on_stopped(void *arg)
 	control_close(s->control, on_control_closed, s);
 }
 
+#define STOP_EXTRA_MS 10000 /* sweeping, and the handles' own ends */
+
+/* The longest that it may last, if one app were stopped after the other. */
+static uint64_t
+stop_max_ms(const struct supervisor *s)
+{
+	uint64_t sum = STOP_EXTRA_MS;
+
+	for (size_t i = 0; i < pair_count(s->pair); i++) {
+		const struct app_spec *spec = app_spec(instance_current(pair_instance(s->pair, i)));
+
+		/* with nobody left to send it work, one with such a limit has nothing to drain */
+		sum += spec->term_kill_ms > 0 ? spec->term_kill_ms : spec->kill_timeout_ms;
+	}
+	return sum;
+}
+
 static void
 stop(struct supervisor *s, const char *why)
 {
 	if (s->state != SUPERVISOR_STOPPING) {
 		log_info("stopping: %s", why);
 		s->state = SUPERVISOR_STOPPING;
-		notify_stopping(&s->notify);
+		notify_stopping(&s->notify, stop_max_ms(s));
 		roll_cancel(&s->roll);
 		wishes_cancel(&s->wishes);
 	} else {
