@@ -19,6 +19,8 @@
 #define METRICS_BACKENDS_MAX                                                                       \
 	128 /* twice CODEX_APP_SERVER_INSTANCES: one may be replacing another */
 
+#define METRICS_LIMITS_MAX 16
+
 struct metrics;
 
 /* A request that is over. */
@@ -49,8 +51,18 @@ struct metrics_now {
 	struct {
 		int id;
 		enum metrics_backend_state state;
+		uint64_t restarts;
 	} backends[METRICS_BACKENDS_MAX];
 	size_t backend_count;
+	struct metrics_limit { /* a window of one of the account's limits */
+		const char *id;
+		const char *window;
+		int64_t used_percent;
+		int64_t window_sec; /* 0: unknown */
+		int64_t resets_at;  /* Unix time; 0: unknown */
+	} limits[METRICS_LIMITS_MAX];
+	size_t limit_count;
+	uint64_t proxy_restarts;
 	struct metrics_process {
 		int64_t rss_bytes;
 		int64_t files;

@@ -170,6 +170,50 @@ backends(const struct metrics *m, const struct metrics_now *now, struct json_buf
 }
 
 static void
+limits(const struct metrics_now *now, struct json_buf *out)
+{
+	static const struct {
+		const char *name;
+		const char *help;
+		size_t offset;
+		int64_t unknown;
+	} rows[] = {
+		{"account_rate_limit_used_percent",
+	         "How much of a window of the account's limits is used.",	                 offsetof(struct metrics_limit, used_percent), -1},
+		{"account_rate_limit_window_seconds",          "How long that window is.",
+	         offsetof(struct metrics_limit,										  window_sec),   0 },
+		{"account_rate_limit_reset_timestamp_seconds", "When it begins anew, Unix time.",
+	         offsetof(struct metrics_limit,										  resets_at),    0 },
+	};
+
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		head(out, rows[i].name, "gauge", rows[i].help);
+		for (size_t k = 0; k < now->limit_count; k++) {
+			const struct metrics_limit *l = &now->limits[k];
+			int64_t value;
+
+			memcpy(&value, (const char *)l + rows[i].offset, sizeof(value));
+			if (value != rows[i].unknown)
+				append(out, PREFIX "%s{limit=\"%s\",window=\"%s\"} %" PRId64 "\n",
+				       rows[i].name, l->id, l->window, value);
+		}
+	}
+}
+
+static void
+restarts(const struct metrics_now *now, struct json_buf *out)
+{
+	head(out, "backend_restarts_total", "counter",
+	     "Starts of an app-server by this supervisor, but the first.");
+	for (size_t i = 0; i < now->backend_count; i++)
+		append(out, PREFIX "backend_restarts_total{backend=\"%d\"} %" PRIu64 "\n",
+		       now->backends[i].id, now->backends[i].restarts);
+	head(out, "proxy_restarts_total", "counter",
+	     "Starts of the proxy by this supervisor, but the first.");
+	append(out, PREFIX "proxy_restarts_total %" PRIu64 "\n", now->proxy_restarts);
+}
+
+static void
 process(const struct metrics_process *p, struct json_buf *out)
 {
 	gauge(out, "process_resident_memory_bytes", "Resident memory of the proxy.",
@@ -201,5 +245,7 @@ metrics_print(const struct metrics *m, const struct metrics_now *now, struct jso
 	     "Requests refused because of CODEX_PROXY_RATE_LIMIT.");
 	append(out, PREFIX "rate_limited_total %" PRIu64 "\n", m->rate_limited);
 	backends(m, now, out);
+	restarts(now, out);
+	limits(now, out);
 	process(&now->process, out);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/exit_code.h"
 #include "common/log.h"
@@ -100,6 +101,38 @@ backend_figure(const struct proxy *p, const struct backend *b)
 	return METRICS_BACKEND_USABLE;
 }
 
+/* Of something that the supervisor has started so often; 0: there is no supervisor. */
+static uint64_t
+restarts(int64_t generation)
+{
+	return generation > 1 ? (uint64_t)generation - 1 : 0;
+}
+
+static void
+limit_figures(const struct proxy *p, struct metrics_now *out)
+{
+	static const char *const names[LIMIT_WINDOWS] = {
+		[LIMIT_PRIMARY] = "primary",
+		[LIMIT_SECONDARY] = "secondary",
+	};
+	const struct account_limits *l = backend_pool_limits(p->pool);
+	int64_t now = time(NULL);
+
+	for (size_t i = 0; i < l->count * LIMIT_WINDOWS; i++) {
+		const struct limit_window *w =
+			&l->limits[i / LIMIT_WINDOWS].windows[i % LIMIT_WINDOWS];
+
+		if (!limit_window_holds(w, now) || out->limit_count == METRICS_LIMITS_MAX)
+			continue;
+		out->limits[out->limit_count++] =
+			(struct metrics_limit){.id = l->limits[i / LIMIT_WINDOWS].id,
+		                               .window = names[i % LIMIT_WINDOWS],
+		                               .used_percent = w->used_percent,
+		                               .window_sec = w->window_sec,
+		                               .resets_at = w->resets_at};
+	}
+}
+
 void
 proxy_figures(void *arg, struct metrics_now *out)
 {
@@ -120,8 +153,11 @@ proxy_figures(void *arg, struct metrics_now *out)
 		if (b == NULL)
 			continue;
 		out->backends[out->backend_count].id = id;
+		out->backends[out->backend_count].restarts = restarts(backend_generation(b));
 		out->backends[out->backend_count++].state = backend_figure(p, b);
 	}
+	out->proxy_restarts = restarts(p->generation);
+	limit_figures(p, out);
 	process_figures(&out->process);
 }
 

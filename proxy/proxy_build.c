@@ -188,8 +188,8 @@ build_link(struct proxy *p, struct err *err)
 	if (p->settings->control_socket == NULL)
 		return err_set(err, -EINVAL,
 		               "CODEX_APP_SERVER_URL: a proxy without a supervisor needs it");
-	p->link = supervisor_link_new(&p->loop, p->settings->control_socket,
-	                              generation != NULL ? strtol(generation, NULL, 10) : 0,
+	p->generation = generation != NULL ? strtol(generation, NULL, 10) : 0;
+	p->link = supervisor_link_new(&p->loop, p->settings->control_socket, p->generation,
 	                              &proxy_link_hooks, p);
 	return p->link != NULL ? 0 : err_set(err, -ENOMEM, "out of memory");
 }

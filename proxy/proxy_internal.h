@@ -33,6 +33,7 @@ struct proxy {
 	uv_signal_t sigterm, sigint;
 	uv_timer_t flush;
 	uint64_t flush_deadline;
+	int64_t generation; /* which start of the proxy this is; 0: nobody counts */
 	bool listening;
 	bool draining;    /* takes no new request */
 	bool drained;     /* and none is left */

@@ -243,7 +243,6 @@ unwanted_notifications(void)
 		"warning",
 		"configWarning",
 		"remoteControl/status/changed",
-		"account/rateLimits/updated",
 		"item/completed",
 		"item/reasoning/summaryPartAdded",
 		"item/reasoning/textDelta",
@@ -315,7 +314,9 @@ on_notification(void *arg, struct rpc *rpc, const char *method, json_t *params)
 	const char *id = json_get_string(params, "threadId");
 	struct thread_link *t = id != NULL ? find_thread(b, id, strlen(id)) : NULL;
 
-	if (t != NULL)
+	if (strcmp(method, "account/rateLimits/updated") == 0)
+		account_limits_hear(&b->pool->limits, params);
+	else if (t != NULL)
 		thread_on_notification(t, method, params);
 }
 
@@ -430,6 +431,7 @@ move_to(struct backend *b, const char *url, int64_t generation)
 	free(b->url);
 	b->url = copy;
 	b->generation = generation;
+	b->pool->limits = (struct account_limits){0}; /* its login may be another one */
 	return true;
 }
 
@@ -533,6 +535,13 @@ uv_loop_t *
 backend_loop(const struct backend *b)
 {
 	return b->pool->config.loop;
+}
+
+void
+backend_add_retry_after(const struct backend *b, struct failure *f)
+{
+	if (f->kind == FAILURE_INSUFFICIENT_QUOTA || f->kind == FAILURE_RATE_LIMITED)
+		f->retry_after_sec = account_limits_wait_sec(&b->pool->limits, time(NULL));
 }
 
 void

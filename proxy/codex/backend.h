@@ -12,6 +12,7 @@
 
 #include "common/common.h"
 #include "common/err.h"
+#include "proxy/codex/account_limits.h"
 #include "proxy/failure.h"
 
 struct backend;
@@ -63,5 +64,7 @@ const char *backend_pool_reason(const struct backend_pool *pool);
 /* The model list of the backend that answered last: array of app-server model objects (borrowed,
  * valid until the next on_change), NULL before the first answer. */
 json_t *backend_pool_models(const struct backend_pool *pool);
+/* What the provider's answers have told of the account, since an app-server was started last. */
+const struct account_limits *backend_pool_limits(const struct backend_pool *pool);
 
 #endif

@@ -4,6 +4,7 @@
 #define SIDECAR_PROXY_CODEX_BACKEND_INTERNAL_H
 
 #include "common/backoff.h"
+#include "proxy/codex/account_limits.h"
 #include "proxy/codex/internal.h"
 #include "proxy/codex/sweep.h"
 
@@ -46,7 +47,8 @@ struct backend_pool {
 	struct lws_vhost *vhost;
 	struct backend *backends; /* removed ones included, until they are freed */
 	json_t *models;
-	unsigned open; /* backends that are not freed yet, and the pool itself */
+	struct account_limits limits; /* of the one login that all app-servers have */
+	unsigned open;                /* backends that are not freed yet, and the pool itself */
 	bool closing;
 	struct err reason; /* scratch space of backend_pool_reason */
 	void (*on_closed)(void *arg);

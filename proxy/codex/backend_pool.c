@@ -174,3 +174,9 @@ backend_pool_models(const struct backend_pool *pool)
 {
 	return pool->models;
 }
+
+const struct account_limits *
+backend_pool_limits(const struct backend_pool *pool)
+{
+	return &pool->limits;
+}

@@ -24,6 +24,8 @@ struct thread_link {
 /* NULL while not connected. */
 struct rpc *backend_rpc(const struct backend *b);
 uv_loop_t *backend_loop(const struct backend *b);
+/* When the account's quota is full: when it is there again, as far as is known. */
+void backend_add_retry_after(const struct backend *b, struct failure *f);
 /* Begins to count as a turn, and is told when the connection is lost. */
 void backend_add_thread(struct backend *b, struct thread_link *t);
 /* From now on notifications find it. */

@@ -275,6 +275,14 @@ on_rerouted(struct thread *t, json_t *params)
 		thread_emit(t, &event);
 }
 
+/* The provider's windows are told before the failure that they are the reason of. */
+static void
+read_error(const struct thread *t, struct failure *f, const json_t *error)
+{
+	codex_error_to_failure(f, error);
+	backend_add_retry_after(t->backend, f);
+}
+
 /* The current response begins again. */
 static void
 on_upstream_retry(struct thread *t, const json_t *error)
@@ -300,7 +308,7 @@ on_error(struct thread *t, json_t *params)
 		on_upstream_retry(t, error);
 		return;
 	}
-	codex_error_to_failure(&t->error, error);
+	read_error(t, &t->error, error);
 	t->error_known = true;
 	t->retrying = false;
 	thread_settle(t); /* turn/completed says the same, and says it last */
@@ -335,7 +343,7 @@ finish_failed(struct thread *t, const json_t *error)
 		thread_finish(t, finish);
 		return;
 	}
-	codex_error_to_failure(&failure, error);
+	read_error(t, &failure, error);
 	thread_fail(t, &failure);
 }
 

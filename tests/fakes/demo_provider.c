@@ -11,6 +11,7 @@
 #include "tests/fakes/model_answer.h"
 
 #define BODY_MAX ((size_t)32 << 20) /* more than any history that the proxy takes */
+#define HEAD_MAX 4096               /* of a response */
 
 static struct {
 	struct fake fake;
@@ -136,11 +137,26 @@ on_timer(uv_timer_t *timer)
 	(void)lws_callback_on_writable(x->wsi);
 }
 
-/* A whole answer, at once. 1 and -1 as lws wants them. */
+/* a NULL: none. */
 static int
-reply(struct lws *wsi, int status, const char *body, const char *name, const char *value)
+add_headers(struct lws *wsi, const struct model_answer *a, unsigned char **p, unsigned char *end)
 {
-	size_t len = strlen(body), head = 1024;
+	for (size_t i = 0; a != NULL && i < a->header_count; i++) {
+		const struct model_header *h = &a->headers[i];
+
+		if (lws_add_http_header_by_name(wsi, (const unsigned char *)h->name,
+		                                (const unsigned char *)h->value,
+		                                (int)strlen(h->value), p, end) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A whole answer, at once. 1 and -1 as lws wants them. a: whose headers go with it; NULL: none. */
+static int
+reply(struct lws *wsi, int status, const char *body, const struct model_answer *a)
+{
+	size_t len = strlen(body), head = HEAD_MAX;
 	AUTO_FREE unsigned char *buf = malloc(LWS_PRE + head + len);
 	unsigned char *start, *p, *end;
 
@@ -153,10 +169,7 @@ reply(struct lws *wsi, int status, const char *body, const char *name, const cha
 	                                 (const unsigned char *)"application/json", 16, &p,
 	                                 end) != 0 ||
 	    lws_add_http_header_content_length(wsi, len, &p, end) != 0 ||
-	    (name != NULL && lws_add_http_header_by_name(wsi, (const unsigned char *)name,
-	                                                 (const unsigned char *)value,
-	                                                 (int)strlen(value), &p, end) != 0) ||
-	    lws_finalize_http_header(wsi, &p, end) != 0)
+	    add_headers(wsi, a, &p, end) != 0 || lws_finalize_http_header(wsi, &p, end) != 0)
 		return -1;
 	memcpy(p, body, len);
 	p += len;
@@ -168,7 +181,7 @@ reply(struct lws *wsi, int status, const char *body, const char *name, const cha
 static int
 begin_stream(struct exchange *x)
 {
-	unsigned char buf[LWS_PRE + 512], *start = buf + LWS_PRE, *p = start;
+	unsigned char buf[LWS_PRE + HEAD_MAX], *start = buf + LWS_PRE, *p = start;
 	unsigned char *end = buf + sizeof(buf);
 
 	if (lws_add_http_header_status(x->wsi, 200, &p, end) != 0 ||
@@ -177,6 +190,7 @@ begin_stream(struct exchange *x)
 	                                 end) != 0 ||
 	    lws_add_http_header_by_token(x->wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING,
 	                                 (const unsigned char *)"chunked", 7, &p, end) != 0 ||
+	    add_headers(x->wsi, &x->answer, &p, end) != 0 ||
 	    lws_finalize_http_header(x->wsi, &p, end) != 0)
 		return -1;
 	x->begun = true;
@@ -219,8 +233,7 @@ on_writable(struct exchange *x)
 		return 0;
 	if (x->answer.status != 200) {
 		x->ended = true;
-		return reply(x->wsi, x->answer.status, x->answer.body, x->answer.header_name,
-		             x->answer.header_value);
+		return reply(x->wsi, x->answer.status, x->answer.body, &x->answer);
 	}
 	if (!x->begun && begin_stream(x) != 0)
 		return -1;
@@ -291,11 +304,10 @@ begin_exchange(struct session *s, struct lws *wsi, const char *path)
 	size_t expected;
 
 	if (lws_hdr_copy(wsi, length, sizeof(length), WSI_TOKEN_HTTP_CONTENT_LENGTH) <= 0)
-		return reply(wsi, 411, "{\"error\":{\"message\":\"no content-length\"}}", NULL,
-		             NULL);
+		return reply(wsi, 411, "{\"error\":{\"message\":\"no content-length\"}}", NULL);
 	expected = strtoul(length, NULL, 10);
 	if (expected > BODY_MAX)
-		return reply(wsi, 413, "{\"error\":{\"message\":\"body too large\"}}", NULL, NULL);
+		return reply(wsi, 413, "{\"error\":{\"message\":\"body too large\"}}", NULL);
 	x = calloc(1, sizeof(*x));
 	if (x == NULL)
 		return -1;
@@ -333,15 +345,14 @@ on_head(struct session *s, struct lws *wsi, const char *path)
 	if (ends_with(path, "/responses") && lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0)
 		return begin_exchange(s, wsi, path);
 	if (ends_with(path, "/models"))
-		return reply(wsi, 200, "{\"object\":\"list\",\"data\":[],\"models\":[]}", NULL,
-		             NULL);
+		return reply(wsi, 200, "{\"object\":\"list\",\"data\":[],\"models\":[]}", NULL);
 	if (strcmp(path, "/stats") == 0) {
 		(void)snprintf(stats, sizeof(stats),
 		               "{\"requests\":%u,\"open\":%u,\"completed\":%u,\"aborted\":%u}",
 		               demo.requests, demo.open, demo.completed, demo.aborted);
-		return reply(wsi, 200, stats, NULL, NULL);
+		return reply(wsi, 200, stats, NULL);
 	}
-	return reply(wsi, 404, "{\"error\":{\"message\":\"no such path\"}}", NULL, NULL);
+	return reply(wsi, 404, "{\"error\":{\"message\":\"no such path\"}}", NULL);
 }
 
 static int

@@ -16,7 +16,8 @@
  *   !drop                 the connection is cut here
  *   !stall                nothing more comes, the connection stays
  *   !hang                 not even headers
- *   !status N BODY        an HTTP error      !header NAME VALUE   one more header of it
+ *   !status N BODY        an HTTP error
+ *   !header NAME VALUE    one more header of the response
  *
  * A request that ends in function_call_output is answered with the outputs, so that a tool loop
  * comes to its end. */
@@ -321,10 +322,11 @@ do_header(void *arg, const char *rest)
 	struct model_answer *a = ((struct maker *)arg)->a;
 	size_t name = strcspn(rest, " ");
 
-	free(a->header_name);
-	free(a->header_value);
-	a->header_name = text_printf("%.*s:", (int)name, rest);
-	a->header_value = text_printf("%s", rest + name + strspn(rest + name, " "));
+	if (a->header_count == MODEL_HEADERS_MAX)
+		return;
+	a->headers[a->header_count++] = (struct model_header){
+		.name = text_printf("%.*s:", (int)name, rest),
+		.value = text_printf("%s", rest + name + strspn(rest + name, " "))};
 }
 
 static const struct directive directives[] = {
@@ -427,6 +429,8 @@ model_answer_free(struct model_answer *a)
 {
 	script_free(&a->script);
 	free(a->body);
-	free(a->header_name);
-	free(a->header_value);
+	for (size_t i = 0; i < a->header_count; i++) {
+		free(a->headers[i].name);
+		free(a->headers[i].value);
+	}
 }

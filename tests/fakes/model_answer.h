@@ -6,12 +6,17 @@
 
 #include "tests/fakes/script.h"
 
+#define MODEL_HEADERS_MAX 16 /* those that follow are not sent */
+
 struct model_answer {
-	int status;        /* 200: the script is a stream of server-sent events */
-	bool silent;       /* not even headers, ever */
-	char *body;        /* other statuses */
-	char *header_name; /* one more response header; NULL: none */
-	char *header_value;
+	int status;  /* 200: the script is a stream of server-sent events */
+	bool silent; /* not even headers, ever */
+	char *body;  /* other statuses */
+	struct model_header {
+		char *name; /* with its colon */
+		char *value;
+	} headers[MODEL_HEADERS_MAX]; /* more ones of the response, whatever its status */
+	size_t header_count;
 	struct script script; /* ends by itself: STEP_STALL, STEP_CUT, or simply its last step */
 };
 

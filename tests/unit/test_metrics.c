@@ -85,6 +85,35 @@ requests_are_counted_by_path_status_and_outcome(void **state)
 }
 
 static void
+windows_of_the_account_are_shown_as_far_as_they_are_known(void **state)
+{
+	now.limits[0] = (struct metrics_limit){"codex", "primary", 43, 18000, 1795628210};
+	now.limits[1] = (struct metrics_limit){"codex", "secondary", 0, 0, 0};
+	now.limit_count = 2;
+	print();
+#define WINDOW(name) "{limit=\"codex\",window=\"" name "\"} "
+	assert_line("codex_sidecar_account_rate_limit_used_percent" WINDOW("primary") "43");
+	assert_line("codex_sidecar_account_rate_limit_used_percent" WINDOW("secondary") "0");
+	assert_line("codex_sidecar_account_rate_limit_window_seconds" WINDOW("primary") "18000");
+	assert_line("codex_sidecar_account_rate_limit_reset_timestamp_seconds" WINDOW(
+		"primary") "1795628210");
+	assert_null(strstr(page.data, "window_seconds" WINDOW("secondary")));
+	assert_null(strstr(page.data, "timestamp_seconds" WINDOW("secondary")));
+}
+
+static void
+restarts_are_told_for_each_app_server_and_the_proxy(void **state)
+{
+	now.backends[0].id = 3;
+	now.backends[0].restarts = 4;
+	now.backend_count = 1;
+	now.proxy_restarts = 2;
+	print();
+	assert_line("codex_sidecar_backend_restarts_total{backend=\"3\"} 4");
+	assert_line("codex_sidecar_proxy_restarts_total 2");
+}
+
+static void
 histograms_are_cumulative(void **state)
 {
 	const struct metrics_request r = {.path = "/x",
@@ -250,6 +279,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_metrics(requests_are_counted_by_path_status_and_outcome),
+		with_metrics(windows_of_the_account_are_shown_as_far_as_they_are_known),
+		with_metrics(restarts_are_told_for_each_app_server_and_the_proxy),
 		with_metrics(histograms_are_cumulative),
 		with_metrics(tokens_turns_and_refusals_add_up),
 		with_metrics(backends_are_shown_one_state_each),
