@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
+#include "proxy/api/answer.h"
 #include "proxy/api/chat_internal.h"
 #include "proxy/api/errors.h"
 
@@ -174,7 +174,7 @@ on_done(struct api_request *base, bool complete)
 static bool
 prepare_heads(struct chat *c)
 {
-	const char *model = c->request.conversation->model;
+	const char *model = c->request.base.conversation->model;
 
 	for (unsigned i = 0; i < c->request.n; i++) {
 		struct chat_choice *choice = &c->choices[i];
@@ -200,10 +200,10 @@ begin_choices(struct chat *c)
 {
 	for (unsigned i = 0; i < c->request.n; i++) {
 		bool last = i + 1 == c->request.n;
-		struct conversation *conversation = c->request.conversation;
+		struct conversation *conversation = c->request.base.conversation;
 
 		if (last)
-			c->request.conversation = NULL; /* the turn's now */
+			c->request.base.conversation = NULL; /* the turn's now */
 		else
 			conversation = conversation_copy(conversation);
 		if (conversation == NULL || !chat_choice_begin(&c->choices[i], conversation))
@@ -219,7 +219,7 @@ submit(struct chat *c)
 
 	if (!prepare_heads(c))
 		return false;
-	if (c->request.stream) {
+	if (c->request.base.stream) {
 		c->sse = sse_new(api->loop, c->x, (uint64_t)api->settings->sse_header_delay_ms,
 		                 (uint64_t)api->settings->keepalive_ms, on_headers_due, c);
 		if (c->sse == NULL)
@@ -236,7 +236,7 @@ chat_handle(struct api *api, struct http_exchange *x)
 	const char *body;
 	size_t len;
 
-	api_error_set(&error, 500, "server_error", "internal_error", "Out of memory.");
+	api_error_out_of_memory(&error);
 	if (c == NULL) {
 		api_error_reply(x, &error);
 		return;
@@ -253,11 +253,7 @@ chat_handle(struct api *api, struct http_exchange *x)
 		return;
 	}
 	http_body_release(x);
-	if (c->request.ignored.len > 0) {
-		json_buf_append(&c->request.ignored, "", 1);
-		if (!c->request.ignored.failed)
-			http_add_header(x, "x-codex-ignored-params", c->request.ignored.data);
-	}
+	answer_tell_ignored(x, &c->request.base);
 	c->choices = calloc(c->request.n, sizeof(*c->choices));
 	if (c->choices == NULL || !submit(c)) {
 		(void)cancel_choices(c);

@@ -3,14 +3,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
+
+#include "proxy/api/answer.h"
 
 /* Changes with the release, as OpenAI's changes with the backend's configuration. */
 #define SYSTEM_FINGERPRINT "fp_codex_sidecar_" SIDECAR_VERSION
-
-/* Each value takes up to 80 bytes when parsed; no answer of use has so many. */
-#define VALUES_MAX 500000
 
 /* Stands in a frame where the text will be; a control character, so no name can be it. */
 #define TEXT_MARK         "\x01"
@@ -19,14 +17,11 @@
 void
 chat_head_init(struct chat_head *head)
 {
-	uint64_t random[2] = {0};
+	char id[ANSWER_ID_DIGITS + 1];
 
 	*head = (struct chat_head){.created = (int64_t)time(NULL)};
-	/* Ids need only differ; the kernel gives 16 bytes always once it has booted. */
-	(void)!getrandom(random, sizeof(random), 0);
-	(void)snprintf(head->id, sizeof(head->id), "chatcmpl-%016llx%08llx",
-	               (unsigned long long)random[0],
-	               (unsigned long long)(random[1] & 0xffffffffu));
+	answer_id(id);
+	(void)snprintf(head->id, sizeof(head->id), "chatcmpl-%s", id);
 }
 
 bool
@@ -154,31 +149,11 @@ chat_tool_call(const struct event *event, bool in_delta)
 	return call;
 }
 
-/* Decodes escaped text; null when there is none, NULL when it was cut for want of memory. */
-static json_t *
-decoded_or_null(const struct json_buf *escaped)
-{
-	struct json_buf quoted = {0};
-	json_t *text = NULL;
-
-	if (escaped->failed)
-		return NULL;
-	if (escaped->len == 0)
-		return json_null();
-	json_buf_append(&quoted, "\"", 1);
-	json_buf_append(&quoted, escaped->data, escaped->len);
-	json_buf_append(&quoted, "\"", 1);
-	if (!quoted.failed)
-		text = json_parse(quoted.data, quoted.len, NULL);
-	json_buf_free(&quoted);
-	return text;
-}
-
 /* NULL: no memory. */
 static json_t *
 message_object(const struct chat_whole *whole)
 {
-	json_t *text = decoded_or_null(whole->content);
+	json_t *text = answer_text(whole->content);
 	json_auto_t *message = NULL;
 
 	/* An answer without text is the empty string, unless it is calls. */
@@ -186,8 +161,7 @@ message_object(const struct chat_whole *whole)
 		text = json_string("");
 	message = json_pack("{s:s,s:o,s:n}", "role", "assistant", "content", text, "refusal");
 	if ((whole->reasoning->len > 0 || whole->reasoning->failed) &&
-	    json_object_set_new(message, "reasoning_content", decoded_or_null(whole->reasoning)) !=
-	            0)
+	    json_object_set_new(message, "reasoning_content", answer_text(whole->reasoning)) != 0)
 		return NULL;
 	if (whole->tool_calls != NULL && whole->legacy) {
 		json_t *call = json_array_get(whole->tool_calls, 0);
@@ -220,19 +194,4 @@ chat_completion(const struct chat_head *head, json_t *choices, const struct usag
 	                  SYSTEM_FINGERPRINT, "choices", choices, "usage", usage_object(usage));
 
 	return completion != NULL ? json_to_text(completion, len) : NULL;
-}
-
-bool
-chat_is_json_object(const struct json_buf *escaped)
-{
-	json_auto_t *text = decoded_or_null(escaped);
-	json_auto_t *value = NULL;
-	json_error_t error;
-
-	if (!json_is_string(text) ||
-	    json_count_values(json_string_value(text), json_string_length(text)) > VALUES_MAX)
-		return false;
-	value = json_loadb(json_string_value(text), json_string_length(text),
-	                   JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
-	return json_is_object(value);
 }

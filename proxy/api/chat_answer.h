@@ -56,7 +56,5 @@ char *chat_completion(const struct chat_head *head, json_t *choices, const struc
                       size_t *len);
 /* legacy: a call is said as function_call. */
 const char *chat_finish_name(enum finish_reason finish, bool legacy);
-/* Is the text one JSON object? Unlike in requests a key may be there twice. */
-bool chat_is_json_object(const struct json_buf *escaped);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "proxy/api/answer.h"
+
 static const char *const channel_members[CHANNEL_COUNT] = {"content", "reasoning_content"};
 
 void
@@ -64,7 +66,7 @@ put_text(struct chat_choice *choice, enum channel channel, const char *escaped, 
 
 	if (!grow(choice, len))
 		return false;
-	if (c->sse == NULL || (c->request.json_object && channel == CHANNEL_CONTENT))
+	if (c->sse == NULL || (c->request.base.json_object != NULL && channel == CHANNEL_CONTENT))
 		json_buf_append(&state->text, escaped, len);
 	if (c->sse == NULL)
 		return true;
@@ -78,20 +80,17 @@ put_text(struct chat_choice *choice, enum channel channel, const char *escaped, 
 	return true;
 }
 
-/* What the model is asked for and does not keep to by itself. NULL: all is well. */
-static const char *
-broken_promise(const struct chat_choice *choice)
+/* What was asked for does not hold: then the answer is given up. */
+static bool
+keeps_promises(struct chat_choice *choice)
 {
-	const struct chat_request *request = &choice->chat->request;
+	struct failure failure;
 
-	if (choice->tool_calls != NULL)
-		return NULL;
-	if (request->tool_call_required)
-		return "The model answered without the function call that the request requires "
-		       "('tool_choice').";
-	if (request->json_object && !chat_is_json_object(&choice->channels[CHANNEL_CONTENT].text))
-		return "The model's answer is not a JSON object, which 'response_format' requires.";
-	return NULL;
+	if (!answer_breaks_promise(&choice->chat->request.base, choice->tool_calls != NULL,
+	                           &choice->channels[CHANNEL_CONTENT].text, &failure))
+		return true;
+	chat_fail(choice, &failure);
+	return false;
 }
 
 /* The choice is complete; its turn is over. */
@@ -119,9 +118,7 @@ static void
 on_stop(struct chat_choice *choice)
 {
 	(void)chat_choice_cancel(choice);
-	if (choice->chat->request.tool_call_required && choice->tool_calls == NULL)
-		chat_give_up(choice, FAILURE_BACKEND_ERROR, broken_promise(choice));
-	else
+	if (!choice->chat->request.base.tool_call_required || keeps_promises(choice))
 		finish(choice, FINISH_STOP);
 }
 
@@ -201,7 +198,7 @@ on_tool_call(struct chat_choice *choice, const struct event *event)
 	char *text;
 	size_t len = 0;
 
-	if (c->request.single_tool_call && event->tool_call.index > 0)
+	if (c->request.base.single_tool_call && event->tool_call.index > 0)
 		return;
 	if (!say_the_rest(choice) || !grow(choice, event->tool_call.arguments_len))
 		return;
@@ -247,15 +244,8 @@ on_restarted(struct chat_choice *choice)
 static void
 on_finished(struct chat_choice *choice, enum finish_reason reason)
 {
-	const char *broken;
-
 	choice->turn = NULL;
-	if (!say_the_rest(choice))
-		return;
-	broken = reason == FINISH_STOP ? broken_promise(choice) : NULL;
-	if (broken != NULL)
-		chat_give_up(choice, FAILURE_BACKEND_ERROR, broken);
-	else
+	if (say_the_rest(choice) && (reason != FINISH_STOP || keeps_promises(choice)))
 		finish(choice, reason);
 }
 

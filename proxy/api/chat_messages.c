@@ -6,6 +6,7 @@
 
 #include "common/common.h"
 #include "common/json.h"
+#include "proxy/api/parts.h"
 
 struct message_reader {
 	json_t *items;
@@ -27,74 +28,28 @@ invalid(struct message_reader *r, size_t index, const char *member, const char *
 	return api_error_invalid(r->error, NULL, param, "Invalid '%s': %s", param, what);
 }
 
-static void
-out_of_memory(struct message_reader *r)
-{
-	api_error_set(r->error, 500, "server_error", "internal_error", "Out of memory.");
-}
-
 /* Takes item over. */
 static bool
 append(struct message_reader *r, json_t *item)
 {
 	if (json_array_append_new(r->items, item) == 0)
 		return true;
-	out_of_memory(r);
+	api_error_out_of_memory(r->error);
 	return false;
 }
 
-/* The caller's string itself becomes part of the item: it is neither copied nor changed. */
-static json_t *
-text_part(struct message_reader *r, const char *type, json_t *text)
-{
-	json_t *part = json_pack("{s:s,s:O}", "type", type, "text", text);
-
-	if (part == NULL)
-		out_of_memory(r);
-	return part;
-}
-
-/* Codex is silent about a call with any other word in it, and the call would time out. */
-static bool
-is_image_detail(const char *detail)
-{
-	return strcmp(detail, "auto") == 0 || strcmp(detail, "low") == 0 ||
-	       strcmp(detail, "high") == 0 || strcmp(detail, "original") == 0;
-}
-
-/* Codex takes images as data URLs only. */
 static json_t *
 image_part(struct message_reader *r, size_t index, size_t part_index, const json_t *part)
 {
 	json_t *image = json_get_object(part, "image_url");
-	json_t *detail = json_object_get(image, "detail");
-	const char *url = json_get_string(image, "url");
-	char member[64];
-	json_t *made;
+	char url[96], detail[96];
 
-	(void)snprintf(member, sizeof(member), "content[%zu].image_url.url", part_index);
-	if (url == NULL) {
-		(void)invalid(r, index, member, "a string is required.");
-		return NULL;
-	}
-	if (strncmp(url, "data:image/", 11) != 0 || strstr(url, ";base64,") == NULL) {
-		(void)invalid(r, index, member,
-		              "only base64 data URLs (data:image/...;base64,...) are supported; "
-		              "images are not fetched from other addresses.");
-		return NULL;
-	}
-	if (json_is_null(detail))
-		detail = NULL;
-	if (detail != NULL && (json_text(detail) == NULL || !is_image_detail(json_text(detail)))) {
-		(void)snprintf(member, sizeof(member), "content[%zu].image_url.detail", part_index);
-		(void)invalid(r, index, member, "'auto', 'low', 'high' or 'original' is required.");
-		return NULL;
-	}
-	made = json_pack("{s:s,s:O,s:O*}", "type", "input_image", "image_url",
-	                 json_object_get(image, "url"), "detail", detail);
-	if (made == NULL)
-		out_of_memory(r);
-	return made;
+	(void)snprintf(url, sizeof(url), "messages[%zu].content[%zu].image_url.url", index,
+	               part_index);
+	(void)snprintf(detail, sizeof(detail), "messages[%zu].content[%zu].image_url.detail", index,
+	               part_index);
+	return part_image(json_object_get(image, "url"), url, json_object_get(image, "detail"),
+	                  detail, r->error);
 }
 
 static json_t *
@@ -111,29 +66,17 @@ content_part(struct message_reader *r, size_t index, size_t part_index, const js
 		return NULL;
 	}
 	if (strcmp(type, "text") == 0 && json_is_string(json_object_get(part, "text")))
-		return text_part(r, text_type, json_object_get(part, "text"));
+		return part_text(text_type, json_object_get(part, "text"), r->error);
 	/* Codex has no item for a refusal; what the model said is kept as its words. */
 	if (strcmp(type, "refusal") == 0 && !from_user &&
 	    json_is_string(json_object_get(part, "refusal")))
-		return text_part(r, text_type, json_object_get(part, "refusal"));
+		return part_text(text_type, json_object_get(part, "refusal"), r->error);
 	if (strcmp(type, "image_url") == 0 && from_user)
 		return image_part(r, index, part_index, part);
 	(void)invalid(r, index, member,
 	              from_user ? "supported content parts are 'text' and 'image_url'."
 	                        : "supported content parts of this role are 'text' and 'refusal'.");
 	return NULL;
-}
-
-/* Takes part over; NULL: its making has failed, and *r->error says why. */
-static bool
-append_part(struct message_reader *r, json_t *parts, json_t *part)
-{
-	if (part == NULL)
-		return false;
-	if (json_array_append_new(parts, part) == 0)
-		return true;
-	out_of_memory(r);
-	return false;
 }
 
 /* A string or an array of parts as the content array of an item. NULL: *r->error is set. */
@@ -145,15 +88,16 @@ content_array(struct message_reader *r, size_t index, json_t *content, const cha
 	size_t i;
 
 	if (json_is_string(content))
-		return append_part(r, out, text_part(r, text_type, content)) ? json_incref(out)
-		                                                             : NULL;
+		return part_append(out, part_text(text_type, content, r->error), r->error)
+		               ? json_incref(out)
+		               : NULL;
 	if (!json_is_array(content) || json_array_size(content) == 0) {
 		(void)invalid(r, index, "content",
 		              "a string or a non-empty array of content parts is required.");
 		return NULL;
 	}
 	json_array_foreach(content, i, part) {
-		if (!append_part(r, out, content_part(r, index, i, part, text_type)))
+		if (!part_append(out, content_part(r, index, i, part, text_type), r->error))
 			return NULL;
 	}
 	return json_incref(out);
@@ -176,7 +120,7 @@ static bool
 append_call(struct message_reader *r, const char *id, const char *name, json_t *arguments)
 {
 	if (json_object_set_new(r->open_calls, id, json_true()) != 0) {
-		out_of_memory(r);
+		api_error_out_of_memory(r->error);
 		return false;
 	}
 	return append(r, json_pack("{s:s,s:s,s:s,s:O}", "type", "function_call", "call_id", id,
@@ -238,7 +182,7 @@ assistant_content(struct message_reader *r, size_t index, const json_t *message,
 		return plain_message(r, index, message, "assistant", "output_text");
 	}
 	if (json_is_string(refusal)) {
-		part = text_part(r, "output_text", refusal);
+		part = part_text("output_text", refusal, r->error);
 		return part != NULL && append(r, json_pack("{s:s,s:s,s:[o]}", "type", "message",
 		                                           "role", "assistant", "content", part));
 	}

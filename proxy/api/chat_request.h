@@ -5,21 +5,14 @@
 
 #include <stdbool.h>
 
-#include "common/json.h"
-#include "proxy/api/errors.h"
-#include "proxy/conversation.h"
+#include "proxy/api/params.h"
 
 struct chat_request {
-	struct conversation *conversation; /* model NULL when the caller named none */
-	bool stream;
+	struct request base;
 	bool include_usage;
-	unsigned n;              /* choices: 1 to 8 */
-	json_t *stop;            /* array of strings, for stop_scan_new; NULL: none */
-	bool json_object;        /* the answer must be one */
-	bool legacy_functions;   /* asked for by functions, and answered as function_call */
-	bool single_tool_call;   /* parallel_tool_calls: false */
-	bool tool_call_required; /* an answer without a call is an error */
-	struct json_buf ignored; /* names of accepted parameters without effect, ", " between */
+	unsigned n;            /* choices: 1 to 8 */
+	json_t *stop;          /* array of strings, for stop_scan_new; NULL: none */
+	bool legacy_functions; /* asked for by functions, and answered as function_call */
 };
 
 /* False: *error says what is wrong where; *out then needs no fini. */

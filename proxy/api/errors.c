@@ -88,6 +88,12 @@ api_error_set(struct api_error *e, int status, const char *type, const char *cod
 }
 
 void
+api_error_out_of_memory(struct api_error *e)
+{
+	api_error_set(e, 500, "server_error", "internal_error", "Out of memory.");
+}
+
+void
 api_error_from_failure(struct api_error *e, const struct failure *failure)
 {
 	const struct mapping *m = &mappings[0];

@@ -26,6 +26,7 @@ bool api_error_invalid(struct api_error *e, const char *code, const char *param,
                        ...) PRINTF_LIKE(4, 5);
 void api_error_set(struct api_error *e, int status, const char *type, const char *code,
                    const char *fmt, ...) PRINTF_LIKE(5, 6);
+void api_error_out_of_memory(struct api_error *e);
 void api_error_from_failure(struct api_error *e, const struct failure *failure);
 /* The error object: {"error":{...}}. Caller frees; NULL: no memory. */
 char *api_error_text(const struct api_error *e, size_t *len);

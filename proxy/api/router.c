@@ -68,7 +68,7 @@ get_metrics(struct api *api, struct http_exchange *x, const char *tail)
 	if (page.failed) {
 		struct api_error error;
 
-		api_error_set(&error, 500, "server_error", "internal_error", "Out of memory.");
+		api_error_out_of_memory(&error);
 		api_error_reply(x, &error);
 	} else {
 		http_reply(x, 200, METRICS_CONTENT_TYPE, page.data, page.len);

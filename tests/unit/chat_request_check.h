@@ -22,7 +22,7 @@ parse_bytes(struct chat_request *out, const char *body, size_t len)
 
 	if (!chat_request_parse(out, body, len, "medium", &error))
 		fail_msg("%.200s\nwas refused: %s", body, error.message);
-	assert_non_null(out->conversation);
+	assert_non_null(out->base.conversation);
 }
 
 static inline void
@@ -76,7 +76,7 @@ assert_items(const char *messages, const char *expected)
 	json_buf_append(&body, messages, strlen(messages));
 	json_buf_append(&body, "]}", 3);
 	parse_bytes(&request, body.data, body.len - 1);
-	assert_json(request.conversation->items, expected);
+	assert_json(request.base.conversation->items, expected);
 	json_buf_free(&body);
 	chat_request_fini(&request);
 }

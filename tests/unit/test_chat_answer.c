@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/api/answer.h"
 #include "proxy/api/chat_answer.h"
 
 static const struct usage usage = {.input_tokens = 10,
@@ -332,7 +333,7 @@ a_text_cut_for_want_of_memory_is_not_passed_off_as_whole(void **state)
 	                            &usage, NULL));
 	assert_null(chat_completion(&head, json_pack("[o]", chat_choice_object(0, &reasoning)),
 	                            &usage, NULL));
-	assert_false(chat_is_json_object(&cut));
+	assert_false(answer_is_json_object(&cut));
 	chat_head_fini(&head);
 }
 
@@ -360,7 +361,7 @@ assert_is_json_object(bool expected, const char *text)
 	struct json_buf escaped = {.data = NULL};
 
 	json_buf_append(&escaped, text, strlen(text));
-	if (chat_is_json_object(&escaped) != expected)
+	if (answer_is_json_object(&escaped) != expected)
 		fail_msg("%.100s", text);
 	json_buf_free(&escaped);
 }

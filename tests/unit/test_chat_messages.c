@@ -46,8 +46,8 @@ text_that_looks_like_a_role_stays_where_it_is(void **state)
 		(void)snprintf(body, sizeof(body),
 		               "{\"messages\":[{\"role\":\"user\",\"content\":%s}]}", texts[i]);
 		parse(&request, body);
-		assert_int_equal(json_array_size(request.conversation->items), 1);
-		item = json_array_get(request.conversation->items, 0);
+		assert_int_equal(json_array_size(request.base.conversation->items), 1);
+		item = json_array_get(request.base.conversation->items, 0);
 		assert_string_equal(json_get_string(item, "role"), "user");
 		assert_int_equal(json_array_size(json_object_get(item, "content")), 1);
 		chat_request_fini(&request);
@@ -170,7 +170,7 @@ the_same_id_may_come_again_in_a_later_message(void **state)
 
 	parse(&request, "{\"messages\":[" CALLS(CALL("c1", "f")) "," RESULT("c1") "," CALLS(
 				CALL("c1", "f")) "," RESULT("c1") "]}");
-	assert_int_equal(json_array_size(request.conversation->items), 4);
+	assert_int_equal(json_array_size(request.base.conversation->items), 4);
 	chat_request_fini(&request);
 }
 
@@ -296,8 +296,8 @@ names_are_taken_and_said_to_be_ignored(void **state)
 	struct chat_request request;
 
 	parse(&request, "{\"messages\":[{\"role\":\"user\",\"name\":\"ann\",\"content\":\"hi\"}]}");
-	assert_int_equal(request.ignored.len, strlen("messages.name"));
-	assert_memory_equal(request.ignored.data, "messages.name", request.ignored.len);
+	assert_int_equal(request.base.ignored.len, strlen("messages.name"));
+	assert_memory_equal(request.base.ignored.data, "messages.name", request.base.ignored.len);
 	chat_request_fini(&request);
 }
 

@@ -83,8 +83,8 @@ check(const struct row *row)
 		assert_memory_equal(error.param, row->name, strlen(row->name));
 		return;
 	}
-	json_buf_append(&r.ignored, "", 1);
-	assert_string_equal(r.ignored.data, row->fate == IGNORED ? row->name : "");
+	json_buf_append(&r.base.ignored, "", 1);
+	assert_string_equal(r.base.ignored.data, row->fate == IGNORED ? row->name : "");
 	chat_request_fini(&r);
 }
 
@@ -105,7 +105,7 @@ every_parameter_may_be_null(void **state)
 
 		(void)snprintf(body, sizeof(body), REQUEST(",\"%s\":null"), rows[i].name);
 		parse(&r, body);
-		assert_int_equal(r.ignored.len, 0);
+		assert_int_equal(r.base.ignored.len, 0);
 		chat_request_fini(&r);
 	}
 }

@@ -7,22 +7,22 @@ the_least_request_is_taken_with_the_defaults(void **state)
 	struct chat_request r;
 
 	parse(&r, REQUEST(""));
-	assert_null(r.conversation->model);
-	assert_string_equal(r.conversation->effort, "medium");
-	assert_null(r.conversation->summary);
-	assert_null(r.conversation->verbosity);
-	assert_null(r.conversation->service_tier);
-	assert_null(r.conversation->tools);
-	assert_null(r.conversation->output_schema);
-	assert_false(r.stream);
+	assert_null(r.base.conversation->model);
+	assert_string_equal(r.base.conversation->effort, "medium");
+	assert_null(r.base.conversation->summary);
+	assert_null(r.base.conversation->verbosity);
+	assert_null(r.base.conversation->service_tier);
+	assert_null(r.base.conversation->tools);
+	assert_null(r.base.conversation->output_schema);
+	assert_false(r.base.stream);
 	assert_false(r.include_usage);
-	assert_false(r.single_tool_call);
-	assert_false(r.tool_call_required);
+	assert_false(r.base.single_tool_call);
+	assert_false(r.base.tool_call_required);
 	assert_false(r.legacy_functions);
-	assert_false(r.json_object);
+	assert_false(r.base.json_object);
 	assert_int_equal(r.n, 1);
 	assert_null(r.stop);
-	assert_int_equal(r.ignored.len, 0);
+	assert_int_equal(r.base.ignored.len, 0);
 	chat_request_fini(&r);
 }
 
@@ -34,9 +34,9 @@ null_is_the_same_as_not_given(void **state)
 	parse(&r, REQUEST(",\"model\":null,\"stream\":null,\"stream_options\":null,\"tools\":null,"
 	                  "\"tool_choice\":null,\"stop\":null,\"n\":null,\"response_format\":null,"
 	                  "\"functions\":null,\"temperature\":null,\"reasoning_effort\":null"));
-	assert_null(r.conversation->model);
-	assert_null(r.conversation->tools);
-	assert_int_equal(r.ignored.len, 0);
+	assert_null(r.base.conversation->model);
+	assert_null(r.base.conversation->tools);
+	assert_int_equal(r.base.ignored.len, 0);
 	chat_request_fini(&r);
 }
 
@@ -50,14 +50,14 @@ what_codex_has_a_place_for_is_honoured(void **state)
 	                  "\"include_usage\":true,\"include_obfuscation\":false},"
 	                  "\"parallel_tool_calls\":false,\"n\":1,\"logprobs\":false,"
 	                  "\"modalities\":[\"text\"],\"response_format\":{\"type\":\"text\"}"));
-	assert_string_equal(r.conversation->model, "gpt-5.5");
-	assert_string_equal(r.conversation->effort, "low");
-	assert_string_equal(r.conversation->verbosity, "high");
-	assert_string_equal(r.conversation->service_tier, "flex");
-	assert_true(r.stream);
+	assert_string_equal(r.base.conversation->model, "gpt-5.5");
+	assert_string_equal(r.base.conversation->effort, "low");
+	assert_string_equal(r.base.conversation->verbosity, "high");
+	assert_string_equal(r.base.conversation->service_tier, "flex");
+	assert_true(r.base.stream);
 	assert_true(r.include_usage);
-	assert_true(r.single_tool_call);
-	assert_int_equal(r.ignored.len, 0);
+	assert_true(r.base.single_tool_call);
+	assert_int_equal(r.base.ignored.len, 0);
 	chat_request_fini(&r);
 }
 
@@ -67,10 +67,10 @@ the_usual_service_tiers_send_nothing(void **state)
 	struct chat_request r;
 
 	parse(&r, REQUEST(",\"service_tier\":\"auto\""));
-	assert_null(r.conversation->service_tier);
+	assert_null(r.base.conversation->service_tier);
 	chat_request_fini(&r);
 	parse(&r, REQUEST(",\"service_tier\":\"default\""));
-	assert_null(r.conversation->service_tier);
+	assert_null(r.base.conversation->service_tier);
 	chat_request_fini(&r);
 }
 
@@ -85,9 +85,9 @@ what_codex_has_no_place_for_is_taken_and_named(void **state)
 	                  "\"user\":\"u\",\"store\":true,\"prompt_cache_key\":\"k\","
 	                  "\"prompt_cache_retention\":\"24h\",\"safety_identifier\":\"s\","
 	                  "\"prediction\":{}"));
-	json_buf_append(&r.ignored, "", 1);
+	json_buf_append(&r.base.ignored, "", 1);
 	assert_string_equal(
-		r.ignored.data,
+		r.base.ignored.data,
 		"temperature, top_p, max_tokens, max_completion_tokens, seed, presence_penalty, "
 		"frequency_penalty, logit_bias, metadata, user, store, prompt_cache_key, "
 		"prompt_cache_retention, safety_identifier, prediction");
@@ -209,17 +209,17 @@ functions_are_handed_on(void **state)
 	                             "{\"type\":\"function\",\"function\":{\"name\":\"h\","
 	                             "\"description\":null,"
 	                             "\"parameters\":null,\"strict\":null}}"));
-	assert_json(r.conversation->tools,
+	assert_json(r.base.conversation->tools,
 	            "[{\"name\":\"f\",\"description\":\"d\",\"parameters\":{\"type\":\"object\","
 	            "\"x\":[1]}},"
 	            "{\"name\":\"g\",\"description\":\"\",\"parameters\":{\"type\":\"object\","
 	            "\"properties\":{}}},"
 	            "{\"name\":\"h\",\"description\":\"\",\"parameters\":{\"type\":\"object\","
 	            "\"properties\":{}}}]");
-	assert_int_equal(r.ignored.len, 0);
+	assert_int_equal(r.base.ignored.len, 0);
 	chat_request_fini(&r);
 	parse(&r, REQUEST(",\"tools\":[],\"tool_choice\":\"auto\""));
-	assert_null(r.conversation->tools);
+	assert_null(r.base.conversation->tools);
 	chat_request_fini(&r);
 }
 
@@ -229,7 +229,7 @@ strict_functions_are_taken_and_named(void **state)
 	struct chat_request r;
 
 	parse(&r, TOOLS("{\"type\":\"function\",\"function\":{\"name\":\"f\",\"strict\":true}}"));
-	assert_memory_equal(r.ignored.data, "tools.function.strict", r.ignored.len);
+	assert_memory_equal(r.base.ignored.data, "tools.function.strict", r.base.ignored.len);
 	chat_request_fini(&r);
 }
 
@@ -264,8 +264,8 @@ no_choice_offers_no_function(void **state)
 	struct chat_request r;
 
 	parse(&r, REQUEST(",\"tool_choice\":\"none\",\"tools\":[" TOOL("f") "]"));
-	assert_null(r.conversation->tools);
-	assert_int_equal(json_array_size(r.conversation->items), 1);
+	assert_null(r.base.conversation->tools);
+	assert_int_equal(json_array_size(r.base.conversation->items), 1);
 	chat_request_fini(&r);
 }
 
@@ -276,10 +276,10 @@ a_required_call_is_asked_for_at_the_end_of_the_history(void **state)
 	json_t *last;
 
 	parse(&r, REQUEST(",\"tool_choice\":\"required\",\"tools\":[" TOOL("f") "," TOOL("g") "]"));
-	assert_true(r.tool_call_required);
-	assert_int_equal(json_array_size(r.conversation->tools), 2);
-	assert_int_equal(json_array_size(r.conversation->items), 2);
-	last = json_array_get(r.conversation->items, 1);
+	assert_true(r.base.tool_call_required);
+	assert_int_equal(json_array_size(r.base.conversation->tools), 2);
+	assert_int_equal(json_array_size(r.base.conversation->items), 2);
+	last = json_array_get(r.base.conversation->items, 1);
 	assert_string_equal(json_get_string(last, "role"), "developer");
 	chat_request_fini(&r);
 }
@@ -292,9 +292,10 @@ a_function_by_name_is_the_only_one_offered(void **state)
 
 	/* whichever of the two comes first in the body */
 	parse(&r, REQUEST(CHOICE("g") ",\"tools\":[" TOOL("f") "," TOOL("g") "]"));
-	assert_true(r.tool_call_required);
-	assert_int_equal(json_array_size(r.conversation->tools), 1);
-	assert_string_equal(json_get_string(json_array_get(r.conversation->tools, 0), "name"), "g");
+	assert_true(r.base.tool_call_required);
+	assert_int_equal(json_array_size(r.base.conversation->tools), 1);
+	assert_string_equal(json_get_string(json_array_get(r.base.conversation->tools, 0), "name"),
+	                    "g");
 	chat_request_fini(&r);
 	assert_refused(REQUEST(CHOICE("h") ",\"tools\":[" TOOL("f") "]"), "tool_choice",
 	               "invalid_value");
@@ -311,7 +312,7 @@ a_schema_for_the_answer_is_handed_on(void **state)
 	parse(&r, REQUEST(",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{"
 	                  "\"name\":\"n\",\"strict\":true,\"schema\":{\"type\":\"object\","
 	                  "\"minimum\":0.1}}}"));
-	assert_json(r.conversation->output_schema, "{\"type\":\"object\",\"minimum\":0.1}");
+	assert_json(r.base.conversation->output_schema, "{\"type\":\"object\",\"minimum\":0.1}");
 	chat_request_fini(&r);
 }
 
@@ -322,14 +323,14 @@ what_codex_does_with_a_schema_is_said(void **state)
 
 	parse(&r, REQUEST(",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{"
 	                  "\"name\":\"n\",\"description\":\"d\",\"strict\":false,\"schema\":{}}}"));
-	assert_json(r.conversation->output_schema, "{}");
-	json_buf_append(&r.ignored, "", 1);
-	assert_string_equal(r.ignored.data, "response_format.json_schema.description, "
-	                                    "response_format.json_schema.strict");
+	assert_json(r.base.conversation->output_schema, "{}");
+	json_buf_append(&r.base.ignored, "", 1);
+	assert_string_equal(r.base.ignored.data, "response_format.json_schema.description, "
+	                                         "response_format.json_schema.strict");
 	chat_request_fini(&r);
 	parse(&r, REQUEST(",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{"
 	                  "\"description\":null,\"strict\":null,\"schema\":{}}}"));
-	assert_int_equal(r.ignored.len, 0);
+	assert_int_equal(r.base.ignored.len, 0);
 	chat_request_fini(&r);
 }
 
@@ -341,17 +342,17 @@ a_json_object_is_asked_for_at_the_end_of_the_history(void **state)
 	json_t *last;
 
 	parse(&r, REQUEST(JSON_OBJECT));
-	assert_true(r.json_object);
-	assert_null(r.conversation->output_schema);
-	assert_int_equal(json_array_size(r.conversation->items), 2);
-	last = json_array_get(r.conversation->items, 1);
+	assert_true(r.base.json_object);
+	assert_null(r.base.conversation->output_schema);
+	assert_int_equal(json_array_size(r.base.conversation->items), 2);
+	last = json_array_get(r.base.conversation->items, 1);
 	assert_json(last, "{\"type\":\"message\",\"role\":\"developer\",\"content\":[{\"type\":"
 	                  "\"input_text\",\"text\":\"Your answer must be one valid JSON object and "
 	                  "nothing else: no Markdown, and no text before or after it.\"}]}");
 	chat_request_fini(&r);
 	/* a call is required: then no text is */
 	parse(&r, REQUEST(JSON_OBJECT ",\"tool_choice\":\"required\",\"tools\":[" TOOL("f") "]"));
-	assert_int_equal(json_array_size(r.conversation->items), 2);
+	assert_int_equal(json_array_size(r.base.conversation->items), 2);
 	chat_request_fini(&r);
 }
 
@@ -450,17 +451,17 @@ legacy_functions_are_tools(void **state)
 	struct chat_request r;
 
 	parse(&r, REQUEST(FUNCTIONS));
-	assert_json(r.conversation->tools,
+	assert_json(r.base.conversation->tools,
 	            "[{\"name\":\"f\",\"description\":\"d\",\"parameters\":{\"type\":\"object\","
 	            "\"properties\":{}}},{\"name\":\"g\",\"description\":\"\",\"parameters\":{"
 	            "\"type\":\"object\",\"properties\":{}}}]");
 	assert_true(r.legacy_functions);
-	assert_true(r.single_tool_call);
-	assert_false(r.tool_call_required);
+	assert_true(r.base.single_tool_call);
+	assert_false(r.base.tool_call_required);
 	chat_request_fini(&r);
 	parse(&r, REQUEST(",\"parallel_tool_calls\":true" FUNCTIONS ",\"function_call\":\"auto\""));
-	assert_true(r.single_tool_call);
-	assert_int_equal(json_array_size(r.conversation->tools), 2);
+	assert_true(r.base.single_tool_call);
+	assert_int_equal(json_array_size(r.base.conversation->tools), 2);
 	chat_request_fini(&r);
 }
 
@@ -470,16 +471,17 @@ the_legacy_choice_is_a_choice(void **state)
 	struct chat_request r;
 
 	parse(&r, REQUEST(",\"function_call\":\"none\"" FUNCTIONS));
-	assert_null(r.conversation->tools);
+	assert_null(r.base.conversation->tools);
 	chat_request_fini(&r);
 	parse(&r, REQUEST(",\"function_call\":{\"name\":\"g\"}" FUNCTIONS));
-	assert_true(r.tool_call_required);
-	assert_int_equal(json_array_size(r.conversation->tools), 1);
-	assert_string_equal(json_get_string(json_array_get(r.conversation->tools, 0), "name"), "g");
-	assert_int_equal(json_array_size(r.conversation->items), 2);
+	assert_true(r.base.tool_call_required);
+	assert_int_equal(json_array_size(r.base.conversation->tools), 1);
+	assert_string_equal(json_get_string(json_array_get(r.base.conversation->tools, 0), "name"),
+	                    "g");
+	assert_int_equal(json_array_size(r.base.conversation->items), 2);
 	chat_request_fini(&r);
 	parse(&r, REQUEST(",\"functions\":[],\"function_call\":\"auto\""));
-	assert_null(r.conversation->tools);
+	assert_null(r.base.conversation->tools);
 	chat_request_fini(&r);
 }
 

@@ -11,13 +11,13 @@
 static const json_t *
 first_tool(const struct chat_request *r)
 {
-	return json_array_get(r->conversation->tools, 0);
+	return json_array_get(r->base.conversation->tools, 0);
 }
 
 static const json_t *
 first_item(const struct chat_request *r)
 {
-	return json_array_get(r->conversation->items, 0);
+	return json_array_get(r->base.conversation->items, 0);
 }
 
 static void
@@ -123,7 +123,7 @@ nul_may_stand_in_every_text(void **state)
 	      "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":"
 	      "\"a\\u0000b\",\"parameters\":{\"enum\":[\"a\\u0000b\"]}}}]}");
 	assert_json(
-		r.conversation->items,
+		r.base.conversation->items,
 		"[{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\","
 		"\"text\":\"a\\u0000b\"}]},"
 		"{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\","
@@ -306,10 +306,10 @@ a_history_of_8_megabytes_is_read_fast(void **state)
 	append_times(&b, "{\"role\":\"user\",\"content\":\"end\"}]}", 1);
 	start = clock();
 	parse_bytes(&r, b.data, b.len);
-	text = json_to_text(r.conversation->items, &len);
+	text = json_to_text(r.base.conversation->items, &len);
 	/* 0.25 s here; a parser whose time grows with the square would take minutes */
 	assert_true((clock() - start) / CLOCKS_PER_SEC < 10);
-	assert_int_equal(json_array_size(r.conversation->items), 2 * turns + 1);
+	assert_int_equal(json_array_size(r.base.conversation->items), 2 * turns + 1);
 	assert_true(len > ((size_t)8 << 20));
 	chat_request_fini(&r);
 	json_buf_free(&b);

@@ -1,0 +1,23 @@
+/* answer: what the answers of all dialects share: the model's text, and what it was asked for and
+ * may not have kept to. */
+#ifndef SIDECAR_PROXY_API_ANSWER_H
+#define SIDECAR_PROXY_API_ANSWER_H
+
+#include "proxy/api/params.h"
+#include "proxy/http/http.h"
+
+#define ANSWER_ID_DIGITS 24
+
+/* Hexadecimal digits that no other answer has; NUL-terminated. */
+void answer_id(char out[ANSWER_ID_DIGITS + 1]);
+/* The header that names what was taken and has no effect. */
+void answer_tell_ignored(struct http_exchange *x, struct request *request);
+/* Decodes escaped text; null when there is none, NULL when it was cut for want of memory. */
+json_t *answer_text(const struct json_buf *escaped);
+/* Is the text one JSON object? Unlike in requests a key may be there twice. */
+bool answer_is_json_object(const struct json_buf *escaped);
+/* Of an answer that ended well: has the model not done what it was asked for? Then *out says so. */
+bool answer_breaks_promise(const struct request *request, bool has_calls,
+                           const struct json_buf *text, struct failure *out);
+
+#endif
