@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "common/json.h"
+#include "supervisor/cron.h"
 
 /* --- lists ---------------------------------------------------------------------------------- */
 
@@ -199,9 +200,8 @@ ecosystem_value_instances(unsigned *out, const json_t *value, unsigned cpus, con
 int
 ecosystem_value_cron(char **out, const json_t *value, const char **why)
 {
-	static const char not_cron[] = "not five fields such as \"0 4 * * 1-5\"";
 	const char *text = json_text(value);
-	unsigned fields = 0;
+	struct cron cron;
 
 	/* PM2's way to say "none" */
 	if ((json_is_integer(value) && json_integer_value(value) == 0) ||
@@ -209,21 +209,8 @@ ecosystem_value_cron(char **out, const json_t *value, const char **why)
 		*out = NULL;
 		return 0;
 	}
-	if (text == NULL)
-		return wrong(why, not_cron);
-	for (const char *p = text; *p != '\0';) {
-		size_t n = strspn(p, "0123456789*,-/");
-
-		if (n == 0)
-			return wrong(why, not_cron);
-		fields++;
-		p += n;
-		p += strspn(p, " \t");
-		if (*p != '\0' && p[-1] != ' ' && p[-1] != '\t')
-			return wrong(why, not_cron);
-	}
-	if (fields != 5)
-		return wrong(why, not_cron);
+	if (cron_parse(&cron, text != NULL ? text : "", why) < 0)
+		return -EINVAL;
 	*out = strdup(text);
 	return *out != NULL ? 0 : -ENOMEM;
 }

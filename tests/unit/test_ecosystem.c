@@ -139,6 +139,8 @@ restarts(void **state)
 	ASSERT_APP("\"max_memory_restart\":104857600", a->max_memory_bytes == 100 << 20);
 	ASSERT_APP("\"cron_restart\":\"*/5 0-6 1,15 * 1-5\"",
 	           strcmp(a->cron_restart, "*/5 0-6 1,15 * 1-5") == 0);
+	ASSERT_APP("\"cron\":\"0 4 * jan-mar Mon,Fri\"",
+	           strcmp(a->cron_restart, "0 4 * jan-mar Mon,Fri") == 0);
 	ASSERT_APP("\"cron\":0", a->cron_restart == NULL);
 	ASSERT_APP("\"cron_restart\":\"0\"", a->cron_restart == NULL);
 }
