@@ -9,9 +9,8 @@
 #include <sys/wait.h>
 
 #include "common/log.h"
+#include "supervisor/app_run.h"
 #include "supervisor/live.h"
-#include "supervisor/process.h"
-#include "supervisor/readiness.h"
 #include "supervisor/text.h"
 
 #define KILL_REPEAT_MS 5000 /* SIGKILL that does nothing: a process stuck in the kernel */
@@ -21,7 +20,7 @@
 #define MARKER_NAME    "CODEX_SIDECAR_RUN"
 
 struct app {
-	struct app_spec spec;
+	struct app_spec spec, next_spec; /* of this run, and of the next one */
 	char *name;
 	char *group;
 	uv_loop_t *loop;
@@ -39,11 +38,9 @@ struct app {
 	struct app_history *history;
 	uint64_t delay_ms; /* of the backoff to come */
 
-	struct process process;
-	struct output *output;
-	struct readiness *readiness;
-	char marker[96]; /* "CODEX_SIDECAR_RUN=..." of this run: to recognise its leftovers */
-	pid_t session;   /* of the run that is being swept */
+	struct app_run run;
+	bool ended_itself; /* the run that has ended */
+	char marker[96];   /* "CODEX_SIDECAR_RUN=..." of this run: to recognise its leftovers */
 	uint64_t sweep_since_ms;
 	struct app_launch launch; /* of the last run; without its environment */
 
@@ -75,19 +72,6 @@ set_reason(struct app *a, const char *why)
 /* --- starting ------------------------------------------------------------------------------- */
 
 static void
-free_launch(struct app_launch *l)
-{
-	free(l->file);
-	for (char **v = l->argv; v != NULL && *v != NULL; v++)
-		free(*v);
-	free(l->argv);
-	environment_free(&l->env);
-	free(l->cwd);
-	free(l->ready_path);
-	*l = (struct app_launch){.listen_fd = -1};
-}
-
-static void
 on_process_exit(void *arg, int status)
 {
 	struct app *a = arg;
@@ -95,64 +79,22 @@ on_process_exit(void *arg, int status)
 	const char *last;
 
 	/* the rest of the output is already in the pipe; with it the reason is complete */
-	(void)output_drain(a->output);
-	last = output_last_words(a->output);
+	(void)output_drain(a->run.output);
+	last = output_last_words(a->run.output);
 	process_describe_status(how, sizeof(how), status);
 	(void)snprintf(why, sizeof(why), "%s%s%s", how, last[0] != '\0' ? ": " : "", last);
 	text_clean(why);
 	a->history->has_exit = true;
 	a->history->exit_status = status;
+	a->ended_itself = a->fsm.state != APP_STOPPING;
 	(void)snprintf(a->history->exit_reason, sizeof(a->history->exit_reason), "%s", why);
 	feed(a, APP_EV_EXIT, a->fsm.state == APP_STOPPING ? NULL : why);
 }
 
 static void
-on_websocket_ready(void *arg)
+on_run_ready(void *arg)
 {
-	struct app *a = arg;
-
-	readiness_close(a->readiness);
-	a->readiness = NULL;
-	feed(a, APP_EV_READY, NULL);
-}
-
-static int
-execute(struct app *a, struct app_launch *l, struct err *err)
-{
-	struct process_spec spec = {.stdin_fd = -1, .listen_fd = l->listen_fd};
-	int out_fd, err_fd, r;
-
-	environment_set(&l->env, MARKER_NAME, strchr(a->marker, '=') + 1);
-	if (l->listen_fd >= 0) {
-		environment_set(&l->env, "LISTEN_FDS", "1");
-		environment_set(&l->env, "LISTEN_PID", "0"); /* process_spawn knows better */
-	}
-	if (l->env.failed)
-		return err_set(err, -ENOMEM, "%s: out of memory", a->name);
-	spec.file = l->file;
-	spec.argv = l->argv;
-	spec.envp = l->env.vars;
-	spec.cwd = l->cwd;
-	r = process_spawn(&a->process, &out_fd, &err_fd, &spec, err);
-	if (r < 0)
-		return r;
-	a->session = a->process.pid;
-	r = reaper_watch(a->reaper, a->process.pid, on_process_exit, a);
-	if (r == 0)
-		r = output_new(&a->output, a->loop, a->name, out_fd, err_fd, a->spec.lift);
-	if (r == 0 && a->spec.readiness == APP_READY_WEBSOCKET)
-		r = readiness_new(&a->readiness, a->loop, l->ready_path, on_websocket_ready, a);
-	if (r < 0) {
-		/* out of memory or descriptors: not even watched, so it must not live */
-		(void)process_signal(&a->process, SIGKILL);
-		reaper_unwatch(a->reaper, a->process.pid);
-		process_fini(&a->process);
-		if (a->output != NULL)
-			output_close(a->output);
-		a->output = NULL;
-		return err_set(err, r, "%s: %s", a->name, strerror(-r));
-	}
-	return 0;
+	feed(arg, APP_EV_READY, NULL);
 }
 
 static void
@@ -162,18 +104,20 @@ spawn(struct app *a)
 	struct err err = {.code = 0};
 	int r;
 
+	a->spec = a->next_spec;
+	a->ended_itself = false;
 	a->generation = ++a->history->starts;
 	(void)snprintf(a->marker, sizeof(a->marker), MARKER_NAME "=%d.%s.%u", (int)getpid(),
 	               a->name, a->generation);
 	r = a->hooks.on_launch(a->arg, a, &launch, &err);
 	if (r == 0)
-		r = execute(a, &launch, &err);
+		r = app_run_start(&a->run, &a->spec, a->marker, &launch, &err);
 	environment_free(&launch.env);
 	launch.env = (struct environment){.vars = NULL};
-	free_launch(&a->launch);
+	app_launch_free(&a->launch);
 	a->launch = launch;
 	if (r < 0) {
-		a->session = 0;
+		a->run.session = 0;
 		feed(a, APP_EV_SPAWN_FAILED, err.text);
 		return;
 	}
@@ -199,8 +143,8 @@ term(struct app *a)
 	/* A stopped one could not hear the other. First: it takes back any SIGSTOP on the way, and
 	 * one that is ending already may be under a tracer (a leak check, a debugger) that waits
 	 * for it. Both fail only for one that is gone. */
-	(void)process_signal(&a->process, SIGCONT);
-	(void)process_signal(&a->process, SIGTERM);
+	(void)process_signal(&a->run.process, SIGCONT);
+	(void)process_signal(&a->run.process, a->spec.stop_signal);
 	if (a->fsm.phase == APP_PHASE_TERM && a->spec.term_again_ms < left)
 		left = a->spec.term_again_ms;
 	arm(a, left);
@@ -209,18 +153,16 @@ term(struct app *a)
 static void
 kill_all(struct app *a)
 {
-	(void)process_signal(&a->process, SIGKILL); /* as above */
-	process_signal_group(&a->process, SIGKILL);
+	(void)process_signal(&a->run.process, SIGKILL); /* as above */
+	process_signal_group(&a->run.process, SIGKILL);
 	arm(a, KILL_REPEAT_MS);
 }
 
 static void
 finish_sweep(struct app *a)
 {
-	if (a->output != NULL)
-		output_close(a->output);
-	a->output = NULL;
-	a->session = 0;
+	app_run_close_output(&a->run);
+	a->run.session = 0;
 	feed(a, APP_EV_SWEPT, NULL);
 }
 
@@ -241,14 +183,14 @@ sweep(struct app *a)
 	unsigned left = 0;
 	bool ended = true;
 
-	if (a->session > 0)
-		left = reaper_sweep(a->reaper, a->session, a->marker, SIGKILL);
+	if (a->run.session > 0)
+		left = reaper_sweep(a->reaper, a->run.session, a->marker, SIGKILL);
 	if (left > 0) {
 		log_debug("%s: %u left behind, killed", a->name, left);
 		reaper_collect(a->reaper);
 	}
-	if (a->output != NULL)
-		ended = output_drain(a->output);
+	if (a->run.output != NULL)
+		ended = output_drain(a->run.output);
 	if (left == 0 && ended) {
 		finish_sweep(a);
 		return;
@@ -260,20 +202,28 @@ sweep(struct app *a)
 		finish_sweep(a);
 		return;
 	}
-	if (a->output != NULL)
-		output_on_end(a->output, on_output_end, a);
+	if (a->run.output != NULL)
+		output_on_end(a->run.output, on_output_end, a);
 	arm(a, SWEEP_TICK_MS);
 }
 
 static void
 begin_sweep(struct app *a)
 {
-	if (a->readiness != NULL)
-		readiness_close(a->readiness);
-	a->readiness = NULL;
-	process_fini(&a->process);
+	app_run_ended(&a->run);
 	a->sweep_since_ms = uv_now(a->loop);
 	sweep(a);
+}
+
+/* Is an end of this kind what its spec takes for the last one? */
+static bool
+is_final(const struct app *a)
+{
+	int status = a->history->exit_status;
+
+	if (a->spec.one_shot)
+		return true;
+	return a->ended_itself && WIFEXITED(status) && a->spec.stop_exit[WEXITSTATUS(status)];
 }
 
 static void
@@ -283,6 +233,10 @@ decide(struct app *a)
 	uint64_t ready_ms = a->ready_since_ms > 0 ? now - a->ready_since_ms : 0;
 
 	a->ready_since_ms = 0;
+	if (is_final(a)) {
+		feed(a, APP_EV_LEAVE, NULL);
+		return;
+	}
 	if (restart_decide(&a->history->record, &a->spec.restart, now, ready_ms, backoff_random(),
 	                   &a->delay_ms)) {
 		feed(a, APP_EV_RETRY, NULL);
@@ -336,7 +290,7 @@ log_change(struct app *a, const struct app_fsm *from)
 		LOG_STR("app", a->name),
 		LOG_STR("from", app_state_name(from->state)),
 		LOG_STR("to", app_state_name(a->fsm.state)),
-		LOG_INT("pid", a->process.pid),
+		LOG_INT("pid", a->run.process.pid),
 		LOG_STR("reason", a->reason),
 	};
 	bool bad = (from->state == APP_READY || from->state == APP_STARTING) &&
@@ -358,7 +312,7 @@ tell_change(const struct app *a, enum app_state from)
 	                                  .from = from,
 	                                  .to = a->fsm.state,
 	                                  .reason = a->reason,
-	                                  .pid = a->process.pid,
+	                                  .pid = a->run.process.pid,
 	                                  .generation = a->generation});
 }
 
@@ -418,16 +372,25 @@ app_new(struct app **out, uv_loop_t *loop, struct reaper *reaper, const struct a
 
 	if (a == NULL)
 		return -ENOMEM;
-	a->spec = *spec;
+	a->spec = a->next_spec = *spec;
 	a->name = strdup(spec->name);
 	a->group = strdup(spec->group);
+	a->spec.name = a->next_spec.name = a->name;
+	a->spec.group = a->next_spec.group = a->group;
 	a->loop = loop;
 	a->reaper = reaper;
 	a->hooks = *hooks;
 	a->arg = arg;
 	a->history = spec->history;
 	a->launch.listen_fd = -1;
-	a->process = (struct process){.pid = 0, .pidfd = -1};
+	a->run = (struct app_run){
+		.process = {.pid = 0, .pidfd = -1},
+		.loop = loop,
+		.reaper = reaper,
+		.on_exit = on_process_exit,
+		.on_ready = on_run_ready,
+		.arg = a
+        };
 	a->since_ms = uv_now(loop);
 	r = a->name == NULL || a->group == NULL ? -ENOMEM : uv_timer_init(loop, &a->timer);
 	if (r < 0) {
@@ -449,7 +412,7 @@ on_timer_closed(uv_handle_t *handle)
 	void (*fn)(void *arg) = a->on_closed;
 	void *arg = a->on_closed_arg;
 
-	free_launch(&a->launch);
+	app_launch_free(&a->launch);
 	free(a->name);
 	free(a->group);
 	free(a);
@@ -464,6 +427,17 @@ app_close(struct app *a, void (*fn)(void *arg), void *arg)
 	a->on_closed = fn;
 	a->on_closed_arg = arg;
 	uv_close((uv_handle_t *)&a->timer, on_timer_closed);
+}
+
+void
+app_set_spec(struct app *a, const struct app_spec *spec)
+{
+	a->next_spec = *spec;
+	a->next_spec.name = a->spec.name;
+	a->next_spec.group = a->spec.group;
+	a->next_spec.history = a->spec.history;
+	if (a->run.process.pid == 0)
+		a->spec = a->next_spec;
 }
 
 void
@@ -553,7 +527,7 @@ app_info(const struct app *a)
 		.state = a->fsm.state,
 		.phase = a->fsm.phase,
 		.reason = a->reason,
-		.pid = a->process.pid,
+		.pid = a->run.process.pid,
 		.generation = a->generation,
 		.restarts = a->history->starts > 0 ? a->history->starts - 1 : 0,
 		.since_ms = in_state_ms,

@@ -6,7 +6,7 @@
 
 #include "common/err.h"
 #include "supervisor/app_fsm.h"
-#include "supervisor/environment.h"
+#include "supervisor/app_launch.h"
 #include "supervisor/output.h"
 #include "supervisor/reaper.h"
 #include "supervisor/restart_policy.h"
@@ -15,8 +15,20 @@ struct app;
 
 enum app_readiness {
 	APP_READY_NONE,      /* once executed */
-	APP_READY_WEBSOCKET, /* a WebSocket upgrade is answered on launch.ready_path */
-	APP_READY_TOLD,      /* somebody calls app_tell_ready */
+	APP_READY_WEBSOCKET, /* these three: what is asked of launch.ready_target (readiness.h) */
+	APP_READY_HTTP,
+	APP_READY_CONNECT,
+	APP_READY_CONTROL, /* somebody calls app_tell_ready */
+	APP_READY_NOTIFY,  /* these two: it says so on a channel of its own (herald.h) */
+	APP_READY_IPC,
+	APP_READY_TOLD, /* by any of these three */
+};
+
+/* May a second process of it run beside the first one? */
+enum app_surge {
+	APP_SURGE_NEVER,
+	APP_SURGE_RELOAD, /* when a reload is asked for, but not for a restart */
+	APP_SURGE_ALWAYS,
 };
 
 /* What is true of all runs of an app, also when two processes take turns in being it. Zero is a
@@ -35,30 +47,26 @@ struct app_spec {
 	const char *group; /* copied; "app-server" for app-server-0 */
 	int instance;
 	enum app_readiness readiness;
+	const char *channel_dir;     /* where a NOTIFY_SOCKET is made; outlives the app */
 	uint64_t listen_timeout_ms;  /* until ready */
 	uint64_t drain_timeout_ms;   /* 0: has nothing to drain */
 	uint64_t term_again_ms;      /* from SIGTERM to the second one */
 	uint64_t kill_timeout_ms;    /* from the wish to stop, drain included, to SIGKILL */
 	uint64_t term_kill_ms;       /* from SIGTERM to SIGKILL at most; 0: no such limit */
 	struct app_history *history; /* the caller's, outlives the app */
+	int stop_signal;             /* to the main process */
+	enum app_surge surge;
+	bool one_shot;       /* an end by itself is the end: it is left stopped */
+	bool stop_exit[256]; /* and so it is after one of these exit codes */
 	struct restart_policy restart;
 	output_lift_fn lift;
-};
-
-/* What to execute; filled by on_launch, freed by the app. */
-struct app_launch {
-	char *file;
-	char **argv; /* NULL-terminated, each freed */
-	struct environment env;
-	char *cwd;
-	char *ready_path;
-	int listen_fd; /* stays the caller's; -1: none */
 };
 
 struct app_hooks {
 	/* May it start now? False: somebody calls app_gate_changed later. */
 	bool (*may_start)(void *arg, struct app *a);
-	/* Fills *out (zeroed, listen_fd -1). Negative errno: counts as a failed start. */
+	/* What to execute: fills *out (zeroed, listen_fd -1), which the app frees. Negative errno:
+	 * counts as a failed start. */
 	int (*on_launch)(void *arg, struct app *a, struct app_launch *out, struct err *err);
 	/* At each change of state; not the place to feed the same app. */
 	void (*on_state)(void *arg, struct app *a, enum app_state from);
@@ -71,6 +79,8 @@ int app_new(struct app **out, uv_loop_t *loop, struct reaper *reaper, const stru
 /* Only when stopped. fn when everything has been let go; a is freed. */
 void app_close(struct app *a, void (*fn)(void *arg), void *arg);
 
+/* From its next start on, the name and the group stay. */
+void app_set_spec(struct app *a, const struct app_spec *spec);
 /* why: shown in status and log. Copied. */
 void app_start(struct app *a, const char *why);
 void app_stop(struct app *a, const char *why);

@@ -91,6 +91,7 @@ static const struct rule rules[] = {
 	{APP_STOPPING, SWEEP, UP,    APP_EV_SWEPT,        APP_STOPPING, SWEEP, ANY,   APP_DO_DECIDE    },
 	{APP_STOPPING, SWEEP, ANY,   APP_EV_RETRY,        APP_BACKOFF,  NONE,  ANY,   APP_DO_BACKOFF   },
 	{APP_STOPPING, SWEEP, ANY,   APP_EV_GIVE_UP,      APP_FAILED,   NONE,  ANY,   APP_DO_REST      },
+	{APP_STOPPING, SWEEP, ANY,   APP_EV_LEAVE,        APP_STOPPED,  NONE,  DOWN,  0                },
 
 	{APP_BACKOFF,  ANY,   ANY,   APP_EV_TIMER,        APP_WAITING,  NONE,  ANY,   APP_DO_CHECK_GATE},
 	{APP_BACKOFF,  ANY,   ANY,   APP_EV_START,        APP_WAITING,  NONE,  ANY,   AFRESH           },
@@ -179,7 +180,7 @@ app_event_name(enum app_event ev)
 		[APP_EV_TIMER] = "timer",     [APP_EV_DRAINED] = "drained",
 		[APP_EV_HURRY] = "hurry",     [APP_EV_EXIT] = "exit",
 		[APP_EV_SWEPT] = "swept",     [APP_EV_RETRY] = "retry",
-		[APP_EV_GIVE_UP] = "give up",
+		[APP_EV_GIVE_UP] = "give up", [APP_EV_LEAVE] = "leave",
 	};
 
 	return names[ev];

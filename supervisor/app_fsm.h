@@ -48,6 +48,7 @@ enum app_event {
 	APP_EV_SWEPT,   /* nothing is left of it */
 	APP_EV_RETRY,   /* the restart policy: again, after a delay */
 	APP_EV_GIVE_UP, /* the restart policy: crash loop */
+	APP_EV_LEAVE,   /* the restart policy: that was its last end */
 };
 
 /* What the caller has to do after a step, in this order. Each step disarms the timer first when
@@ -58,7 +59,7 @@ enum app_event {
 #define APP_DO_TERM       0x008u /* SIGTERM; timer: until the next step */
 #define APP_DO_KILL       0x010u /* SIGKILL, to the group too; timer: say so again */
 #define APP_DO_SWEEP      0x020u /* timer: give up on what is left */
-#define APP_DO_DECIDE     0x040u /* ask the restart policy, feed RETRY or GIVE_UP */
+#define APP_DO_DECIDE     0x040u /* ask the restart policy, feed RETRY, GIVE_UP or LEAVE */
 #define APP_DO_BACKOFF    0x080u /* timer: the policy's delay */
 #define APP_DO_REST       0x100u /* timer: the long rest of a failed app */
 #define APP_DO_FORGIVE    0x200u /* forget past failures: somebody started it by hand */

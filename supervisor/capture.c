@@ -256,7 +256,8 @@ capture_start(struct capture **out, uv_loop_t *loop, struct reaper *reaper,
 	                                         .envp = spec->envp,
 	                                         .cwd = spec->cwd,
 	                                         .stdin_fd = stdin_fd,
-	                                         .listen_fd = -1},
+	                                         .listen_fd = -1,
+	                                         .ipc_fd = -1},
 	                  err);
 	if (r == 0) {
 		r = reaper_watch(reaper, c->process.pid, on_exit_, c);

@@ -183,11 +183,20 @@ choose_readiness(struct ecosystem_draft *d)
 		a->listen_timeout_ms = a->role == ECOSYSTEM_PLAIN ? 15000 : 60000;
 }
 
+/* What remains of kill_timeout after the drain of one that has a role. */
+#define ENDING_MS 5000
+
+static const int64_t kill_timeout_of[] = {
+	[ECOSYSTEM_PLAIN] = 10000,
+	[ECOSYSTEM_APP_SERVER] = 905000, /* the longest request, and ENDING_MS */
+	[ECOSYSTEM_PROXY] = 35000,
+};
+
 static void
 choose_ending(struct ecosystem_draft *d)
 {
 	struct ecosystem_app *a = d->app;
-	bool proxy = a->role == ECOSYSTEM_PROXY;
+	int64_t after_drain_ms = a->role != ECOSYSTEM_PLAIN ? ENDING_MS : INT64_MAX;
 
 	a->stop_signal = SIGTERM;
 	if (d->stop_signal == NULL)
@@ -197,9 +206,11 @@ choose_ending(struct ecosystem_draft *d)
 		         "none of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGABRT, "
 		         "SIGKILL");
 	if (a->kill_timeout_ms < 0)
-		a->kill_timeout_ms = proxy ? 35000 : 10000;
+		a->kill_timeout_ms = kill_timeout_of[a->role];
 	if (a->drain_timeout_ms < 0)
-		a->drain_timeout_ms = proxy ? 30000 : 0;
+		a->drain_timeout_ms = a->kill_timeout_ms > after_drain_ms
+		                              ? a->kill_timeout_ms - after_drain_ms
+		                              : 0;
 	if (a->drain_timeout_ms > a->kill_timeout_ms)
 		a->drain_timeout_ms = a->kill_timeout_ms; /* which covers the drain too */
 	a->backoff_ms = d->exp_backoff_ms > 0 ? d->exp_backoff_ms : d->restart_delay_ms;
@@ -294,6 +305,8 @@ take_app(struct ecosystem_reader *r, struct ecosystem_app *a, size_t index, json
 		complain(&d, NULL, "not an object");
 		return;
 	}
+	a->source = json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT);
+	r->failed = r->failed || a->source == NULL;
 	ecosystem_keys_take(&d, object);
 	if (a->instance_var == NULL)
 		set(r, &a->instance_var, "NODE_APP_INSTANCE");
@@ -392,29 +405,48 @@ check_after(struct ecosystem_reader *r)
 	}
 }
 
-/* One more than the highest tier among those it comes after; again until nothing changes. */
+static bool
+names(char *const *list, const char *name)
+{
+	for (; *list != NULL; list++)
+		if (strcmp(*list, name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+stops_before(const struct ecosystem_app *a, const struct ecosystem_app *b)
+{
+	if (a->name == NULL || b->name == NULL)
+		return false;
+	if (a->role == ECOSYSTEM_PROXY && b->role == ECOSYSTEM_APP_SERVER)
+		return !names(b->after, a->name); /* whatever that is good for */
+	return names(a->after, b->name);
+}
+
+/* One more than the highest tier among those it stops before; again until nothing changes. */
 static void
 set_tiers(struct ecosystem_reader *r)
 {
-	struct ecosystem *e = r->e;
+	struct ecosystem_app *apps = r->e->apps;
+	size_t n = r->e->count;
 	bool changed = true;
 
-	for (size_t round = 0; changed && round <= e->count; round++) {
+	for (size_t round = 0; changed && round <= n; round++) {
 		changed = false;
-		for (size_t i = 0; i < e->count; i++) {
-			for (char **after = e->apps[i].after; *after != NULL; after++) {
-				size_t k = find_app(e, *after);
-
-				if (k == e->count || e->apps[i].tier > e->apps[k].tier)
+		for (size_t i = 0; i < n; i++) {
+			for (size_t k = 0; k < n; k++) {
+				if (!stops_before(&apps[i], &apps[k]) ||
+				    apps[i].tier > apps[k].tier)
 					continue;
-				e->apps[i].tier = e->apps[k].tier + 1;
+				apps[i].tier = apps[k].tier + 1;
 				changed = true;
 			}
 		}
 	}
-	for (size_t i = 0; changed && i < e->count; i++)
-		if (e->apps[i].tier > e->count)
-			report_app(r, i, "after", "they wait for each other: ", e->apps[i].name);
+	for (size_t i = 0; changed && i < n; i++)
+		if (apps[i].tier > n)
+			report_app(r, i, "after", "they wait for each other: ", apps[i].name);
 }
 
 /* --- the file ------------------------------------------------------------------------------- */
@@ -513,6 +545,7 @@ free_app(struct ecosystem_app *a)
 	free(a->out_file);
 	free(a->error_file);
 	free(a->log_date_format);
+	free(a->source);
 }
 
 void

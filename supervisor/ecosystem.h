@@ -49,6 +49,7 @@ struct ecosystem_app {
 	char **env_pass; /* names that it gets from our own environment, beside the usual ones */
 	char *instance_var;
 	unsigned instances;
+	bool numbered; /* one alone is NAME-0 too; else it is NAME */
 	bool autostart;
 
 	enum ecosystem_readiness readiness;
@@ -69,8 +70,10 @@ struct ecosystem_app {
 	int stop_signal;
 	int64_t drain_timeout_ms;
 	int64_t kill_timeout_ms;
-	char **after;  /* names of apps that are ready before it starts, and stop after it */
-	unsigned tier; /* 0, or one more than the highest of `after` */
+	char **after; /* names of apps that are ready before it starts, and stop after it */
+	/* The highest one stops first: one more than the highest of `after`; codex-proxy, which
+	 * works with the app-servers, is above them too. */
+	unsigned tier;
 
 	char *out_file; /* NULL: our own log only */
 	char *error_file;
@@ -81,6 +84,8 @@ struct ecosystem_app {
 	int64_t log_rotate_max_bytes; /* 0: not by size */
 	int64_t log_rotate_interval_ms;
 	int64_t log_rotate_retain;
+
+	char *source; /* what the file says of it: the same text, the same settings */
 };
 
 enum ecosystem_level {

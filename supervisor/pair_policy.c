@@ -1,6 +1,7 @@
 /* pair_policy: how long the two kinds of apps are waited for, and how they are ended. */
 #include "supervisor/pair_policy.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 #define READY_TIMEOUT_MS      60000
@@ -26,6 +27,8 @@ pair_policy_backend(const struct settings *settings, size_t i, char name[PAIR_NA
 		.term_again_ms = BACKEND_TERM_AGAIN_MS,
 		.kill_timeout_ms = drain_ms + BACKEND_KILL_MS,
 		.term_kill_ms = BACKEND_KILL_MS,
+		.stop_signal = SIGTERM,
+		.surge = APP_SURGE_ALWAYS,
 		.restart = restart_policy_default(),
 	};
 }
@@ -38,12 +41,14 @@ pair_policy_proxy(const struct settings *settings)
 	return (struct app_spec){
 		.name = "proxy",
 		.group = "proxy",
-		.readiness = APP_READY_TOLD,
+		.readiness = APP_READY_CONTROL,
 		.listen_timeout_ms = READY_TIMEOUT_MS,
 		.drain_timeout_ms = drain_ms,
 		/* it drains by itself on a SIGTERM that comes without our asking */
 		.term_again_ms = drain_ms + PROXY_TERM_AGAIN_MS,
 		.kill_timeout_ms = drain_ms + PROXY_KILL_EXTRA_MS,
+		.stop_signal = SIGTERM,
+		.surge = APP_SURGE_RELOAD,
 		.restart = restart_policy_default(),
 	};
 }

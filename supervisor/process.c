@@ -10,7 +10,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define LISTEN_FDS_START 3 /* sd_listen_fds(3) */
+#define LISTEN_FDS_START 3                      /* sd_listen_fds(3) */
+#define FIRST_FREE_FD    (LISTEN_FDS_START + 3) /* above all that the child has its own for */
 
 /* Where in the child something failed; sent with the errno through the close-on-exec pipe. */
 enum child_step { STEP_SETUP, STEP_PARENT_GONE, STEP_CWD, STEP_EXEC };
@@ -75,7 +76,7 @@ child_move_fd(int from, int to)
 }
 
 struct child_fds {
-	int in, out, err, listen, report;
+	int in, out, err, listen, ipc, report;
 };
 
 static void
@@ -102,6 +103,8 @@ child_run(const struct process_spec *spec, char *listen_pid, struct child_fds fd
 			child_fail(fds.report, STEP_SETUP);
 		next_fd = LISTEN_FDS_START + 1;
 	}
+	if (fds.ipc >= 0 && child_move_fd(fds.ipc, next_fd++) < 0)
+		child_fail(fds.report, STEP_SETUP);
 	if (child_move_fd(fds.report, next_fd) < 0 || fcntl(next_fd, F_SETFD, FD_CLOEXEC) < 0)
 		child_fail(fds.report, STEP_SETUP);
 	/* everything of ours is close-on-exec; this is for what a library forgot */
@@ -111,17 +114,27 @@ child_run(const struct process_spec *spec, char *listen_pid, struct child_fds fd
 	child_fail(next_fd, STEP_EXEC);
 }
 
-/* fds 0..3 may be free in us; a pipe that landed there would be overwritten in the child. */
+/* Low fds may be free in us; a pipe that landed there would be overwritten in the child. */
 static int
 above_targets(int fd)
 {
 	int copy;
 
-	if (fd < 0 || fd > LISTEN_FDS_START + 1)
+	if (fd < 0 || fd >= FIRST_FREE_FD)
 		return fd;
-	copy = fcntl(fd, F_DUPFD_CLOEXEC, LISTEN_FDS_START + 2);
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
 	(void)close(fd); /* only a pipe end or /dev/null */
 	return copy;
+}
+
+/* fd -1: nothing to copy. */
+static int
+copy_above(int *out, int fd)
+{
+	if (fd < 0)
+		return 0;
+	*out = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+	return *out < 0 ? -errno : 0;
 }
 
 static int
@@ -194,7 +207,7 @@ process_spawn(struct process *p, int *out_fd, int *err_fd, const struct process_
 	char listen_pid[40] = "LISTEN_PID=";
 	AUTO_FREE char **envp = environment_with_listen_pid(spec->envp, listen_pid);
 	int out[2] = {-1, -1}, errp[2] = {-1, -1}, report[2] = {-1, -1};
-	int null_fd = -1, listen_fd = -1, r;
+	int null_fd = -1, listen_fd = -1, ipc_fd = -1, r;
 	struct process_spec mine = *spec;
 	pid_t self = getpid(), pid;
 
@@ -208,14 +221,14 @@ process_spawn(struct process *p, int *out_fd, int *err_fd, const struct process_
 		r = pipe_above(report);
 	if (r == 0) {
 		null_fd = spec->stdin_fd >= 0
-		                  ? fcntl(spec->stdin_fd, F_DUPFD_CLOEXEC, LISTEN_FDS_START + 2)
+		                  ? fcntl(spec->stdin_fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD)
 		                  : above_targets(open("/dev/null", O_RDONLY | O_CLOEXEC));
 		r = null_fd < 0 ? -errno : 0;
 	}
-	if (r == 0 && spec->listen_fd >= 0) {
-		listen_fd = fcntl(spec->listen_fd, F_DUPFD_CLOEXEC, LISTEN_FDS_START + 2);
-		r = listen_fd < 0 ? -errno : 0;
-	}
+	if (r == 0)
+		r = copy_above(&listen_fd, spec->listen_fd);
+	if (r == 0)
+		r = copy_above(&ipc_fd, spec->ipc_fd);
 	if (r < 0) {
 		err_set(err, r, "%s: %s", spec->file, strerror(-r));
 		goto done;
@@ -223,8 +236,10 @@ process_spawn(struct process *p, int *out_fd, int *err_fd, const struct process_
 
 	pid = fork();
 	if (pid == 0)
-		child_run(&mine, listen_pid + strlen("LISTEN_PID="),
-		          (struct child_fds){null_fd, out[1], errp[1], listen_fd, report[1]}, self);
+		child_run(
+			&mine, listen_pid + strlen("LISTEN_PID="),
+			(struct child_fds){null_fd, out[1], errp[1], listen_fd, ipc_fd, report[1]},
+			self);
 	if (pid < 0) {
 		r = err_set(err, -errno, "%s: fork: %s", spec->file, strerror(errno));
 		goto done;
@@ -250,6 +265,7 @@ done:
 	}
 	auto_close_(&null_fd);
 	auto_close_(&listen_fd);
+	auto_close_(&ipc_fd);
 	return r;
 }
 

@@ -17,6 +17,7 @@ struct process_spec {
 	const char *cwd; /* NULL: ours */
 	int stdin_fd;    /* -1: /dev/null */
 	int listen_fd;   /* becomes fd 3; -1: none */
+	int ipc_fd;      /* becomes the next fd, 3 or 4; -1: none */
 };
 
 struct process {

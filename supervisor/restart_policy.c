@@ -32,11 +32,11 @@ bool
 restart_decide(struct restart_record *rec, const struct restart_policy *p, uint64_t now_ms,
                uint64_t ready_ms, uint64_t random, uint64_t *delay_ms)
 {
-	unsigned limit = p->limit > RESTART_LIMIT_MAX ? RESTART_LIMIT_MAX : p->limit;
+	unsigned limit = p->limit;
 
 	rec->ends_ms[rec->ends % RESTART_LIMIT_MAX] = now_ms;
 	rec->ends++;
-	if (rec->ends >= limit &&
+	if (rec->ends >= limit && limit <= RESTART_LIMIT_MAX &&
 	    (limit == 0 ||
 	     now_ms - rec->ends_ms[(rec->ends - limit) % RESTART_LIMIT_MAX] <= window_ms(p)))
 		return false;

@@ -147,10 +147,10 @@ codex_recipe_fill(struct app_launch *out, const struct codex_recipe *r)
 	out->argv = a.v;
 	out->file = strdup(r->binary);
 	out->cwd = strdup(r->work_dir);
-	out->ready_path = strdup(r->socket);
+	out->ready_target = strdup(r->socket);
 	codex_recipe_environment(&out->env, r->home, r->settings, r->env_keys);
 	if (a.failed || out->env.failed || out->file == NULL || out->cwd == NULL ||
-	    out->ready_path == NULL)
+	    out->ready_target == NULL)
 		return -ENOMEM; /* what is there is freed with *out */
 	return 0;
 }

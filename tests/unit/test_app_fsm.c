@@ -108,7 +108,7 @@ static void
 no_event_starts_a_second_copy(void **state)
 {
 	for (size_t i = 0; i < NELEM(places); i++) {
-		for (int ev = APP_EV_START; ev <= APP_EV_GIVE_UP; ev++) {
+		for (int ev = APP_EV_START; ev <= APP_EV_LEAVE; ev++) {
 			struct app_fsm f = places[i];
 			unsigned todo = app_fsm_step(&f, (enum app_event)ev, NULL);
 
@@ -124,7 +124,7 @@ static void
 only_an_exit_or_a_failed_spawn_ends_a_process(void **state)
 {
 	for (size_t i = 0; i < NELEM(places); i++) {
-		for (int ev = APP_EV_START; ev <= APP_EV_GIVE_UP; ev++) {
+		for (int ev = APP_EV_START; ev <= APP_EV_LEAVE; ev++) {
 			struct app_fsm f = places[i];
 
 			(void)app_fsm_step(&f, (enum app_event)ev, NULL);
@@ -138,7 +138,7 @@ static void
 a_phase_is_kept_exactly_while_stopping(void **state)
 {
 	for (size_t i = 0; i < NELEM(places); i++) {
-		for (int ev = APP_EV_START; ev <= APP_EV_GIVE_UP; ev++) {
+		for (int ev = APP_EV_START; ev <= APP_EV_LEAVE; ev++) {
 			struct app_fsm f = places[i];
 
 			(void)app_fsm_step(&f, (enum app_event)ev, NULL);
@@ -151,7 +151,7 @@ static void
 an_ignored_event_changes_nothing(void **state)
 {
 	for (size_t i = 0; i < NELEM(places); i++) {
-		for (int ev = APP_EV_START; ev <= APP_EV_GIVE_UP; ev++) {
+		for (int ev = APP_EV_START; ev <= APP_EV_LEAVE; ev++) {
 			struct app_fsm f = places[i];
 			bool ignored;
 			unsigned todo = app_fsm_step(&f, (enum app_event)ev, &ignored);
