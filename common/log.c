@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,16 +15,19 @@
 #define LINE_MAX_BYTES (2 * TEXT_MAX)    /* escaping makes it longer; what does not fit is cut */
 #define FIELDS_MAX     2048              /* of the line, kept free for the fields */
 #define PIECE_MAX      ((size_t)4 << 10) /* PIPE_BUF: a pipe that polls writable takes that much */
-#define PATIENCE       100               /* ms to wait for a reader that does not read */
+#define PATIENCE       100               /* ms to wait for a reader that lags behind ... */
+#define PATIENCE_FOR   1000              /* ... altogether, in so many ms */
 
 static struct {
 	const char *program;
 	enum log_level level;
 	enum log_format format; /* never LOG_FORMAT_AUTO once ready */
 	bool ready;
-	bool stuck;         /* nobody read for PATIENCE: no more waiting until a write works */
+	bool stuck;         /* a line got lost: no more waiting until a write works */
 	bool torn;          /* the last line was written in part */
 	unsigned long lost; /* lines since the reader stopped */
+	int64_t since_us;   /* PATIENCE counts from here */
+	int64_t waited_us;  /* of it */
 } log_state = {.program = "?", .level = LOG_LEVEL_INFO, .format = LOG_FORMAT_AUTO};
 
 static const char *const level_names[] = {
@@ -320,14 +322,54 @@ build(struct line *l, enum log_level level, const struct log_field *fields, size
 
 /* --- writing -------------------------------------------------------------------------------- */
 
-/* Waits until stderr takes bytes; with a reader known to be stuck it only looks. */
+static int64_t
+now_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static bool
+poll_stderr(int timeout_ms)
+{
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+	int r = poll(&p, 1, timeout_ms);
+
+	return r > 0 || (r < 0 && errno == EINTR);
+}
+
+/* Waits until stderr takes bytes; with a reader known to be stuck it only looks. A slow one could
+ * have us wait at every line: so the patience is for all lines together. */
 static bool
 wait_writable(void)
 {
-	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-	int r = poll(&p, 1, log_state.stuck ? 0 : PATIENCE);
+	int64_t start;
+	bool yes;
 
-	return r > 0 || (r < 0 && errno == EINTR);
+	if (poll_stderr(0))
+		return true;
+	start = now_us();
+	if (start - log_state.since_us >= (int64_t)PATIENCE_FOR * 1000) {
+		log_state.since_us = start;
+		log_state.waited_us = 0;
+	}
+	if (log_state.stuck || log_state.waited_us >= (int64_t)PATIENCE * 1000)
+		return false;
+	yes = poll_stderr((int)(PATIENCE - log_state.waited_us / 1000));
+	log_state.waited_us += now_us() - start;
+	return yes;
+}
+
+bool
+log_is_held_up(void)
+{
+	int saved = errno;
+	bool yes = !poll_stderr(0);
+
+	errno = saved;
+	return yes;
 }
 
 /* How many of the bytes went out. A reader that stopped reading must not stop us: the answers to

@@ -2,6 +2,7 @@
 #ifndef SIDECAR_LOG_H
 #define SIDECAR_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/common.h"
@@ -27,6 +28,10 @@ void log_init(const char *program, enum log_level level, enum log_format format)
 int log_level_parse(enum log_level *out, const char *name) MUST_CHECK;
 int log_format_parse(enum log_format *out, const char *name) MUST_CHECK;
 enum log_level log_level(void);
+
+/* Does the reader of stderr lag behind? Then a line waits for him, in all a tenth of the time, or
+ * is lost. Whoever has many lines, and can keep them, asks before each. */
+bool log_is_held_up(void);
 
 /* A field of a structured line. Exactly one of string/integer is shown: string when not NULL. */
 struct log_field {

@@ -276,6 +276,52 @@ a_reader_that_stopped_costs_lines_and_not_the_program(void **state)
 	assert_string_equal(heard(), "<6>normal again\n");
 }
 
+static int64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* One that comes alive again and again would cost a wait each time. */
+static void
+a_slow_reader_has_us_wait_a_tenth_of_the_time_at_most(void **state)
+{
+	static char line[8000];
+	int64_t start = now_ms(), took;
+
+	memset(line, '-', sizeof(line) - 1);
+	log_init("prog", LOG_LEVEL_INFO, LOG_FORMAT_JOURNAL);
+	for (int round = 0; round < 20; round++) {
+		for (int i = 0; i < 12; i++) /* more than a pipe holds */
+			log_info("%s", line);
+		(void)heard();
+	}
+	took = now_ms() - start;
+	assert_in_range(took, 0, 700); /* 2000 if each round were waited for */
+}
+
+static void
+whoever_asks_is_told_that_the_reader_lags_behind(void **state)
+{
+	static char line[8000];
+	int lines = 0;
+	const char *text;
+
+	memset(line, '-', sizeof(line) - 1);
+	log_init("prog", LOG_LEVEL_INFO, LOG_FORMAT_JOURNAL);
+	for (; !log_is_held_up(); lines++)
+		log_info("%s", line);
+	assert_in_range(lines, 7, 9); /* a pipe of 64 KB; the last line may not fit */
+	(void)heard();
+	assert_false(log_is_held_up());
+	log_info("after");
+	text = heard();
+	assert_non_null(strstr(text, "<6>after\n"));
+}
+
 static void
 a_socket_that_nobody_reads_does_not_stop_us_either(void **state)
 {
@@ -337,6 +383,8 @@ main(void)
 		captured(a_line_too_long_is_cut_and_keeps_its_fields),
 		captured(auto_means_journal_only_when_stderr_is_the_journal),
 		captured(a_reader_that_stopped_costs_lines_and_not_the_program),
+		captured(a_slow_reader_has_us_wait_a_tenth_of_the_time_at_most),
+		captured(whoever_asks_is_told_that_the_reader_lags_behind),
 		captured(a_socket_that_nobody_reads_does_not_stop_us_either),
 		captured(a_reader_that_is_gone_is_no_reason_to_die),
 		cmocka_unit_test(names_of_levels_and_formats_are_known),
