@@ -7,6 +7,7 @@
 #include "common/err.h"
 #include "supervisor/app_fsm.h"
 #include "supervisor/app_launch.h"
+#include "supervisor/log_sink.h"
 #include "supervisor/output.h"
 #include "supervisor/reaper.h"
 #include "supervisor/restart_policy.h"
@@ -60,6 +61,10 @@ struct app_spec {
 	bool stop_exit[256]; /* and so it is after one of these exit codes */
 	struct restart_policy restart;
 	output_lift_fn lift;
+	/* Files of its own. Read by instance_new, which makes the sink of it, one for both
+	 * processes; NULL: our own log. */
+	const struct log_sink_spec *logs;
+	struct log_sink *sink; /* the caller's, outlives the app; NULL: our own log */
 };
 
 struct app_hooks {

@@ -82,11 +82,12 @@ execute(struct app_run *r, const struct app_spec *spec, struct app_launch *l, st
 	                          .stdin_fd = -1,
 	                          .listen_fd = l->listen_fd,
 	                          .ipc_fd = -1};
-	int out_fd, err_fd, code;
+	struct output_spec os = {.name = spec->name, .lift = spec->lift, .sink = spec->sink};
+	int code;
 
 	if (r->herald != NULL)
 		ps.ipc_fd = herald_child_fd(r->herald);
-	code = process_spawn(&r->process, &out_fd, &err_fd, &ps, err);
+	code = process_spawn(&r->process, &os.out_fd, &os.err_fd, &ps, err);
 	if (code < 0)
 		return code;
 	if (r->herald != NULL)
@@ -94,7 +95,7 @@ execute(struct app_run *r, const struct app_spec *spec, struct app_launch *l, st
 	r->session = r->process.pid;
 	code = reaper_watch(r->reaper, r->process.pid, r->on_exit, r->arg);
 	if (code == 0)
-		code = output_new(&r->output, r->loop, spec->name, out_fd, err_fd, spec->lift);
+		code = output_new(&r->output, r->loop, &os);
 	if (code == 0)
 		code = watch_readiness(r, spec->readiness, l);
 	if (code < 0) {

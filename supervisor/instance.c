@@ -29,6 +29,7 @@ struct instance {
 	uint64_t drain_ms; /* and this one not more than that; 0: all that its spec gives */
 	char failure[APP_REASON_MAX];
 	struct app_history history;
+	struct log_sink *sink; /* of both: they take turns in the same files */
 	struct instance_hooks hooks;
 	void *arg;
 	unsigned open;
@@ -297,6 +298,15 @@ instance_new(struct instance **out, uv_loop_t *loop, struct reaper *reaper,
 	in->hooks = *hooks;
 	in->arg = arg;
 	side_spec.history = &in->history;
+	if (spec->logs != NULL) {
+		in->sink = log_sink_new(spec->logs, spec->group, spec->instance);
+		if (in->sink == NULL) {
+			free(in);
+			return -ENOMEM;
+		}
+	}
+	side_spec.sink = in->sink;
+	side_spec.logs = NULL; /* the caller's, and not kept */
 	for (int i = 0; i < 2; i++) {
 		int r;
 
@@ -321,6 +331,7 @@ let_go(void *arg)
 
 	if (--in->open > 0)
 		return;
+	log_sink_free(in->sink);
 	free(in);
 	if (fn != NULL)
 		fn(fn_arg);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,7 +23,9 @@ struct log_file {
 	int64_t size;
 	int64_t written_ms; /* when the last line was written; only while size > 0 */
 	uint64_t dropped;
+	uint64_t untold;         /* of these: not told by number yet */
 	uint64_t quiet_until_ms; /* no warning before */
+	uint64_t told_until_ms;  /* no number before: a disk may be full at every other line */
 	uint64_t no_rotation_until_ms;
 };
 
@@ -95,9 +96,7 @@ log_file_open(struct log_file **out, const struct log_file_spec *spec, struct er
 		return err_set(err, -ENOMEM, "out of memory");
 	}
 	f->fd = -1;
-	f->max_bytes = spec->max_bytes;
-	f->interval_ms = spec->interval_ms;
-	f->retain = spec->retain;
+	log_file_configure(f, spec);
 	r = open_file(f, err);
 	if (r < 0) {
 		log_file_close(f);
@@ -107,10 +106,35 @@ log_file_open(struct log_file **out, const struct log_file_spec *spec, struct er
 	return 0;
 }
 
+void
+log_file_configure(struct log_file *f, const struct log_file_spec *spec)
+{
+	f->max_bytes = spec->max_bytes;
+	f->interval_ms = spec->interval_ms;
+	f->retain = spec->retain;
+}
+
+bool
+log_file_is(const struct log_file *f, const struct log_file *other)
+{
+	struct stat a, b;
+
+	return f->regular && fstat(f->fd, &a) == 0 && fstat(other->fd, &b) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 int
 log_file_reopen(struct log_file *f, struct err *err)
 {
 	return open_file(f, err);
+}
+
+static void
+tell_lost(struct log_file *f)
+{
+	if (f->untold > 0)
+		log_warning("%s: %llu lines were lost", f->path, (unsigned long long)f->untold);
+	f->untold = 0;
 }
 
 void
@@ -118,6 +142,7 @@ log_file_close(struct log_file *f)
 {
 	if (f == NULL)
 		return;
+	tell_lost(f);
 	auto_close_(&f->fd);
 	free(f->path);
 	free(f);
@@ -167,6 +192,20 @@ make_room(const struct log_file *f)
 	return 0;
 }
 
+/* Fewer are kept than once: those up to the first gap go. */
+static void
+remove_older(const struct log_file *f)
+{
+	size_t size = strlen(f->path) + SUFFIX_MAX;
+	AUTO_FREE char *name = malloc(size);
+
+	for (int64_t i = f->retain + 1; name != NULL; i++) {
+		(void)snprintf(name, size, "%s.%lld", f->path, (long long)i);
+		if (unlink(name) < 0)
+			return;
+	}
+}
+
 static int
 put_aside(struct log_file *f)
 {
@@ -177,6 +216,7 @@ put_aside(struct log_file *f)
 
 	if (first == NULL)
 		return -ENOMEM;
+	remove_older(f);
 	if (f->retain == 0) {
 		if (unlink(f->path) < 0 && errno != ENOENT)
 			return -errno;
@@ -235,8 +275,14 @@ log_file_write(struct log_file *f, const char *line, size_t len, uint64_t now_ms
 		f->written_ms = (int64_t)now_ms;
 		f->torn = (size_t)n < whole;
 	}
-	if (n == (ssize_t)whole)
+	if (n == (ssize_t)whole) {
+		if (f->untold > 0 && now_ms >= f->told_until_ms) {
+			f->told_until_ms = now_ms + WARN_EVERY_MS;
+			tell_lost(f);
+		}
 		return;
+	}
 	f->dropped++;
+	f->untold++;
 	warn(f, now_ms, "lines are lost", n < 0 ? errno : ENOSPC);
 }

@@ -1,13 +1,13 @@
 /* log_sink: where the lines of one app go when it has log files of its own. */
 #include "supervisor/log_sink.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "common/json.h"
 #include "supervisor/log_stamp.h"
+#include "supervisor/shared_log.h"
 
 #define STAMP_MAX 128
 
@@ -16,7 +16,7 @@ struct log_sink {
 	int instance;
 	bool json;
 	char *date_format;
-	struct log_file *files[2]; /* by stream; the same one twice, or NULL */
+	struct shared_log *files[2]; /* by stream; the same one twice, or NULL */
 	bool thrown_away[2];
 };
 
@@ -39,9 +39,9 @@ is_nothing(const char *path)
 	return strcmp(path, "/dev/null") == 0 || strcmp(path, "NULL") == 0;
 }
 
-static int
-open_stream(struct log_sink *s, enum output_stream which, const struct log_sink_spec *spec,
-            struct err *err)
+/* False: no memory. */
+static bool
+open_stream(struct log_sink *s, enum output_stream which, const struct log_sink_spec *spec)
 {
 	const char *path = which == OUTPUT_STDOUT ? spec->out_file : spec->error_file;
 	struct log_file_spec file = {.max_bytes = spec->max_bytes,
@@ -50,47 +50,34 @@ open_stream(struct log_sink *s, enum output_stream which, const struct log_sink_
 	AUTO_FREE char *full = NULL;
 
 	if (path == NULL)
-		return 0;
+		return true;
 	if (is_nothing(path)) {
 		s->thrown_away[which] = true;
-		return 0;
+		return true;
 	}
-	if (which == OUTPUT_STDERR && spec->out_file != NULL && strcmp(path, spec->out_file) == 0) {
-		s->files[which] = s->files[OUTPUT_STDOUT];
-		return 0;
-	}
-	full = path_of(path, spec->own_files, spec->instance);
-	if (full == NULL)
-		return err_set(err, -ENOMEM, "out of memory");
-	file.path = full;
-	return log_file_open(&s->files[which], &file, err);
+	file.path = full = path_of(path, spec->own_files, s->instance);
+	s->files[which] = full != NULL ? shared_log_get(&file) : NULL;
+	return s->files[which] != NULL;
 }
 
-int
-log_sink_new(struct log_sink **out, const struct log_sink_spec *spec, struct err *err)
+struct log_sink *
+log_sink_new(const struct log_sink_spec *spec, const char *app, int instance)
 {
 	struct log_sink *s = calloc(1, sizeof(*s));
-	int r = 0;
 
 	if (s == NULL)
-		return err_set(err, -ENOMEM, "out of memory");
-	s->app = strdup(spec->app);
-	s->instance = spec->instance;
+		return NULL;
+	s->app = strdup(app);
+	s->instance = instance;
 	s->json = spec->json;
 	if (spec->date_format != NULL)
 		s->date_format = strdup(spec->date_format);
-	if (s->app == NULL || (spec->date_format != NULL && s->date_format == NULL))
-		r = err_set(err, -ENOMEM, "out of memory");
-	if (r == 0)
-		r = open_stream(s, OUTPUT_STDOUT, spec, err);
-	if (r == 0)
-		r = open_stream(s, OUTPUT_STDERR, spec, err);
-	if (r < 0) {
+	if (s->app == NULL || (spec->date_format != NULL && s->date_format == NULL) ||
+	    !open_stream(s, OUTPUT_STDOUT, spec) || !open_stream(s, OUTPUT_STDERR, spec)) {
 		log_sink_free(s);
-		return r;
+		return NULL;
 	}
-	*out = s;
-	return 0;
+	return s;
 }
 
 /* New; NULL: no memory. */
@@ -123,6 +110,13 @@ format_line(const struct log_sink *s, enum output_stream stream, const char *tex
 }
 
 bool
+log_sink_takes(const struct log_sink *s, enum output_stream stream)
+{
+	return s->thrown_away[stream] ||
+	       (s->files[stream] != NULL && shared_log_is_open(s->files[stream]));
+}
+
+bool
 log_sink_line(struct log_sink *s, enum output_stream stream, const char *text, uint64_t now_ms)
 {
 	AUTO_FREE char *line = NULL;
@@ -134,32 +128,16 @@ log_sink_line(struct log_sink *s, enum output_stream stream, const char *text, u
 	line = format_line(s, stream, text, now_ms);
 	if (line == NULL)
 		return false; /* out of memory: it is not lost, but elsewhere */
-	log_file_write(s->files[stream], line, strlen(line), now_ms);
-	return true;
-}
-
-int
-log_sink_reopen(struct log_sink *s, struct err *err)
-{
-	int first = 0;
-
-	for (int i = 0; i < 2; i++) {
-		int r = 0;
-
-		if (s->files[i] != NULL && (i == 0 || s->files[i] != s->files[0]))
-			r = log_file_reopen(s->files[i], first < 0 ? NULL : err);
-		first = first < 0 ? first : r;
-	}
-	return first;
+	return shared_log_write(s->files[stream], line, strlen(line), now_ms);
 }
 
 uint64_t
 log_sink_dropped(const struct log_sink *s)
 {
-	uint64_t lines = s->files[0] != NULL ? log_file_dropped(s->files[0]) : 0;
+	uint64_t lines = s->files[0] != NULL ? shared_log_dropped(s->files[0]) : 0;
 
 	if (s->files[1] != NULL && s->files[1] != s->files[0])
-		lines += log_file_dropped(s->files[1]);
+		lines += shared_log_dropped(s->files[1]);
 	return lines;
 }
 
@@ -168,9 +146,8 @@ log_sink_free(struct log_sink *s)
 {
 	if (s == NULL)
 		return;
-	if (s->files[1] != s->files[0])
-		log_file_close(s->files[1]);
-	log_file_close(s->files[0]);
+	shared_log_put(s->files[1]);
+	shared_log_put(s->files[0]);
 	free(s->date_format);
 	free(s->app);
 	free(s);

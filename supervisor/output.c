@@ -1,19 +1,30 @@
-/* output: what one run of an app writes to stdout and stderr, line by line into our log. */
+/* output: what one run of an app writes to stdout and stderr, line by line into its log files or
+ * into ours. */
 #include "supervisor/output.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "supervisor/live.h"
+#include "supervisor/log_sink.h"
 
-#define LAST_WORDS_MAX 256        /* what fits into a reason in `status` */
-#define READ_BUDGET    (64 << 10) /* bytes a stream may have at once: a flood starves nobody */
+#define LAST_WORDS_MAX   256        /* what fits into a reason in `status` */
+#define READ_BUDGET      (64 << 10) /* bytes a stream may have at once: a flood starves nobody, ... */
+#define TURN_MAX_NS      UINT64_C(5000000) /* ... and neither do short lines, which cost more */
+#define LAST_READ_MAX    (1 << 20)         /* the largest pipe, without privileges */
+#define LAST_READ_MAX_NS UINT64_C(500000000)
+#define HELD_UP_MS       10   /* until our log is looked at again */
+#define HELD_UP_MAX_MS   1000 /* so long the app waits for who does not read it */
 
 struct stream {
 	uv_poll_t poll;
 	struct output *owner;
-	int fd; /* -1: ended */
+	int fd;          /* -1: ended */
+	bool waits;      /* for our log */
+	size_t at, have; /* what is not cut into lines yet: chunk[at .. have] */
+	char chunk[4096];
 	size_t len;
 	char line[OUTPUT_LINE_MAX + 1];
 };
@@ -21,8 +32,11 @@ struct stream {
 struct output {
 	char *name;
 	output_lift_fn lift;
+	struct log_sink *sink;
 	struct stream streams[2];
-	unsigned open; /* handles that libuv still knows */
+	uv_timer_t timer;          /* while a stream waits */
+	uint64_t held_up_since_ms; /* 0: it is not */
+	unsigned open;             /* handles that libuv still knows */
 	void (*on_end)(void *arg);
 	void *on_end_arg;
 	bool closing;
@@ -41,14 +55,30 @@ keep_last_words(struct output *o, const char *text, enum output_stream which)
 	(void)snprintf(o->last_words, sizeof(o->last_words), "%.*s", LAST_WORDS_MAX - 1, text);
 }
 
+static enum output_stream
+which_of(const struct stream *s)
+{
+	return s == &s->owner->streams[OUTPUT_STDOUT] ? OUTPUT_STDOUT : OUTPUT_STDERR;
+}
+
+static uint64_t
+wall_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static void
 emit_line(struct stream *s)
 {
 	struct output *o = s->owner;
-	enum output_stream which = s == &o->streams[OUTPUT_STDOUT] ? OUTPUT_STDOUT : OUTPUT_STDERR;
+	enum output_stream which = which_of(s);
 	struct output_line line = {.level = LOG_LEVEL_INFO, .text = s->line};
 	struct log_field fields[] = {LOG_STR("app", o->name)};
 	char lifted[OUTPUT_LINE_MAX];
+	bool written;
 
 	if (s->len > 0 && s->line[s->len - 1] == '\r')
 		s->len--;
@@ -56,34 +86,56 @@ emit_line(struct stream *s)
 		*nul = ' '; /* or the rest of the line would be lost */
 	s->line[s->len] = '\0';
 	s->len = 0;
+	/* before it is taken apart */
+	written = o->sink != NULL && log_sink_line(o->sink, which, s->line, wall_ms());
 	if (o->lift != NULL)
 		o->lift(&line, lifted, sizeof(lifted));
 	keep_last_words(o, line.text, which);
 	if (line.text[0] == '\0')
 		return;
 	live_line(o->name, which, &line);
-	log_fields(line.level, fields, NELEM(fields), "%s", line.text);
+	if (!written)
+		log_fields(line.level, fields, NELEM(fields), "%s", line.text);
 }
 
-static void
-take_bytes(struct stream *s, const char *data, size_t n)
+/* Has the next line to wait for the reader of our log? */
+static bool
+is_held_up(const struct stream *s)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (data[i] == '\n') {
-			emit_line(s);
-			continue;
-		}
-		if (s->len == OUTPUT_LINE_MAX)
-			emit_line(s);
-		s->line[s->len++] = data[i];
-	}
-}
-
-static void
-on_poll_closed(uv_handle_t *handle)
-{
-	struct stream *s = handle->data;
 	struct output *o = s->owner;
+
+	if ((o->sink != NULL && log_sink_takes(o->sink, which_of(s))) || !log_is_held_up()) {
+		o->held_up_since_ms = 0;
+		return false;
+	}
+	if (o->held_up_since_ms == 0)
+		o->held_up_since_ms = uv_now(o->timer.loop);
+	return uv_now(o->timer.loop) - o->held_up_since_ms < HELD_UP_MAX_MS;
+}
+
+/* Cuts the chunk into lines. False: the rest has to wait. */
+static bool
+take_chunk(struct stream *s, bool at_once)
+{
+	while (s->at < s->have) {
+		char c = s->chunk[s->at];
+
+		if (c == '\n' || s->len == OUTPUT_LINE_MAX) {
+			if (!at_once && is_held_up(s))
+				return false;
+			emit_line(s);
+		}
+		if (c != '\n')
+			s->line[s->len++] = c;
+		s->at++;
+	}
+	return true;
+}
+
+static void
+on_handle_closed(uv_handle_t *handle)
+{
+	struct output *o = handle->data;
 
 	if (--o->open > 0)
 		return;
@@ -98,6 +150,7 @@ end_stream(struct stream *s)
 
 	if (fd < 0)
 		return;
+	(void)take_chunk(s, true); /* there is none, but after an error */
 	if (s->len > 0)
 		emit_line(s);
 	s->fd = -1;
@@ -105,26 +158,58 @@ end_stream(struct stream *s)
 	auto_close_(&fd);
 }
 
-static void
-read_stream(struct stream *s)
+/* At most so many bytes, for so long. at_once: whether or not our log takes them. False: there is
+ * more, but it has to wait. */
+static bool
+read_stream(struct stream *s, size_t max, uint64_t max_ns, bool at_once)
 {
-	char buf[4096];
-	ssize_t n;
+	uint64_t start = uv_hrtime();
+	size_t total = 0;
 
-	for (size_t total = 0; s->fd >= 0 && total < READ_BUDGET; total += (size_t)n) {
-		n = read(s->fd, buf, sizeof(buf));
-		if (n < 0 && errno == EINTR) {
-			n = 0;
+	for (;;) {
+		ssize_t n;
+
+		if (!take_chunk(s, at_once))
+			return false;
+		s->at = s->have = 0;
+		if (total >= max || uv_hrtime() - start >= max_ns)
+			return true;
+		n = read(s->fd, s->chunk, sizeof(s->chunk));
+		if (n < 0 && errno == EINTR)
 			continue;
-		}
 		if (n < 0 && errno == EAGAIN)
-			return;
+			return true;
 		if (n <= 0) {
 			end_stream(s);
-			return;
+			return true;
 		}
-		take_bytes(s, buf, (size_t)n);
+		s->have = (size_t)n;
+		total += s->have;
 	}
+}
+
+static void on_readable(uv_poll_t *handle, int status, int events);
+static void on_timer(uv_timer_t *timer);
+
+/* One turn. A stream that has to wait is left alone by the loop until the timer looks again. */
+static void
+serve(struct stream *s)
+{
+	struct output *o = s->owner;
+	bool waits = s->fd >= 0 && !read_stream(s, READ_BUDGET, TURN_MAX_NS, false);
+
+	if (waits == s->waits)
+		return;
+	s->waits = waits;
+	if (waits) {
+		(void)uv_poll_stop(&s->poll);                                      /* always 0 */
+		(void)uv_timer_start(&o->timer, on_timer, HELD_UP_MS, HELD_UP_MS); /* not NULL */
+		return;
+	}
+	if (s->fd >= 0)
+		(void)uv_poll_start(&s->poll, UV_READABLE, on_readable); /* as it was before */
+	if (!o->streams[0].waits && !o->streams[1].waits)
+		(void)uv_timer_stop(&o->timer); /* always 0 */
 }
 
 static bool
@@ -134,36 +219,57 @@ ended(const struct output *o)
 }
 
 static void
+tell_end(struct output *o)
+{
+	void (*fn)(void *arg) = o->on_end;
+
+	if (!ended(o) || fn == NULL)
+		return;
+	o->on_end = NULL;
+	fn(o->on_end_arg);
+}
+
+static void
 on_readable(uv_poll_t *handle, int status, int events)
 {
-	struct stream *s = handle->data;
-	struct output *o = s->owner;
-	void (*fn)(void *arg) = o->on_end;
+	struct output *o = handle->data;
+	struct stream *s = &o->streams[handle == &o->streams[0].poll ? 0 : 1];
 
 	if (status < 0)
 		end_stream(s);
 	else
-		read_stream(s);
-	if (ended(o) && fn != NULL) {
-		o->on_end = NULL;
-		fn(o->on_end_arg);
-	}
+		serve(s);
+	tell_end(o);
+}
+
+static void
+on_timer(uv_timer_t *timer)
+{
+	struct output *o = timer->data;
+
+	for (int i = 0; i < 2; i++)
+		if (o->streams[i].waits)
+			serve(&o->streams[i]);
+	tell_end(o);
 }
 
 int
-output_new(struct output **out, uv_loop_t *loop, const char *name, int out_fd, int err_fd,
-           output_lift_fn lift)
+output_new(struct output **out, uv_loop_t *loop, const struct output_spec *spec)
 {
 	struct output *o = calloc(1, sizeof(*o));
-	int fds[2] = {out_fd, err_fd}, r = 0;
+	int fds[2] = {spec->out_fd, spec->err_fd}, r = 0;
 
-	if (o == NULL || (o->name = strdup(name)) == NULL) {
+	if (o == NULL || (o->name = strdup(spec->name)) == NULL) {
 		free(o);
-		auto_close_(&out_fd);
-		auto_close_(&err_fd);
+		auto_close_(&fds[0]);
+		auto_close_(&fds[1]);
 		return -ENOMEM;
 	}
-	o->lift = lift;
+	o->lift = spec->lift;
+	o->sink = spec->sink;
+	(void)uv_timer_init(loop, &o->timer); /* always 0 */
+	o->timer.data = o;
+	o->open = 1;
 	for (int i = 0; i < 2; i++) {
 		struct stream *s = &o->streams[i];
 
@@ -176,7 +282,7 @@ output_new(struct output **out, uv_loop_t *loop, const char *name, int out_fd, i
 		r = uv_poll_init(loop, &s->poll, s->fd);
 		if (r < 0)
 			break;
-		s->poll.data = s;
+		s->poll.data = o;
 		o->open++;
 		r = uv_poll_start(&s->poll, UV_READABLE, on_readable);
 	}
@@ -199,7 +305,7 @@ bool
 output_drain(struct output *o)
 {
 	for (int i = 0; i < 2; i++)
-		read_stream(&o->streams[i]);
+		serve(&o->streams[i]);
 	return ended(o);
 }
 
@@ -212,22 +318,23 @@ output_last_words(const struct output *o)
 void
 output_close(struct output *o)
 {
-	unsigned opened = o->open;
+	unsigned polls = o->open - 1; /* beside the timer */
 
 	if (o->closing)
 		return;
 	o->closing = true;
 	o->on_end = NULL;
 	for (unsigned i = 0; i < 2; i++) {
-		if (i < opened) {
-			end_stream(&o->streams[i]);
-			uv_close((uv_handle_t *)&o->streams[i].poll, on_poll_closed);
-		} else {
-			auto_close_(&o->streams[i].fd);
+		struct stream *s = &o->streams[i];
+
+		if (i >= polls) {
+			auto_close_(&s->fd);
+			continue;
 		}
+		if (s->fd >= 0)
+			(void)read_stream(s, LAST_READ_MAX, LAST_READ_MAX_NS, true);
+		end_stream(s);
+		uv_close((uv_handle_t *)&s->poll, on_handle_closed);
 	}
-	if (opened == 0) {
-		free(o->name);
-		free(o);
-	}
+	uv_close((uv_handle_t *)&o->timer, on_handle_closed);
 }

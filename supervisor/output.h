@@ -1,4 +1,8 @@
-/* output: what one run of an app writes to stdout and stderr, line by line into our log. */
+/* output: what one run of an app writes to stdout and stderr, line by line into its log files or
+ * into ours.
+ *
+ * While the reader of our log lags behind, the app's pipe is left full, and the app waits; but not
+ * for one who does not read at all: then lines are lost, and counted by the log. */
 #ifndef SIDECAR_OUTPUT_H
 #define SIDECAR_OUTPUT_H
 
@@ -24,17 +28,27 @@ struct output_line {
 typedef void (*output_lift_fn)(struct output_line *line, char *buf, size_t size);
 
 struct output;
+struct log_sink;
 
-/* Takes both descriptors over, also on failure. name is copied. */
-int output_new(struct output **out, uv_loop_t *loop, const char *name, int out_fd, int err_fd,
-               output_lift_fn lift) MUST_CHECK;
+struct output_spec {
+	const char *name; /* copied */
+	int out_fd, err_fd;
+	output_lift_fn lift;
+	struct log_sink *sink; /* the caller's, outlives the output; NULL: no files. It gets the
+	                        * lines as they are */
+};
+
+/* Takes both descriptors over, also on failure. */
+int output_new(struct output **out, uv_loop_t *loop, const struct output_spec *spec) MUST_CHECK;
 /* fn once, when both streams have come to their end. */
 void output_on_end(struct output *o, void (*fn)(void *arg), void *arg);
-/* Reads what is there now, without going round the loop. True: both have come to their end. */
+/* Reads what is there now, a limited amount, without going round the loop. True: both have come to
+ * their end. */
 bool output_drain(struct output *o);
 /* The last line that reads like an error, or the last one of stderr; "" if there was none. */
 const char *output_last_words(const struct output *o);
-/* Logs unterminated rests and lets go; o is freed later, on_end is not called any more. */
+/* Logs what is still there, without regard to who reads it, and lets go; o is freed later, on_end
+ * is not called any more. */
 void output_close(struct output *o);
 
 #endif

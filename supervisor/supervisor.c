@@ -17,6 +17,7 @@
 #include "supervisor/lock.h"
 #include "supervisor/notify.h"
 #include "supervisor/process.h"
+#include "supervisor/shared_log.h"
 
 struct supervisor {
 	uv_loop_t loop;
@@ -33,9 +34,9 @@ struct supervisor {
 	struct roll roll;
 	struct wishes wishes;
 	struct notify notify;
-	uv_signal_t sigterm, sigint;
+	uv_signal_t sigterm, sigint, sigusr1;
 	uv_timer_t setup_timer; /* until codex is asked again */
-	bool handles_open;      /* the three above */
+	bool handles_open;      /* the four above */
 	struct backoff setup_backoff;
 	enum supervisor_state state;
 	uint64_t started_ms;
@@ -161,6 +162,7 @@ on_stopped(void *arg)
 	notify_close(&s->notify);
 	uv_close((uv_handle_t *)&s->sigterm, NULL);
 	uv_close((uv_handle_t *)&s->sigint, NULL);
+	uv_close((uv_handle_t *)&s->sigusr1, NULL);
 	uv_close((uv_handle_t *)&s->setup_timer, NULL);
 	s->handles_open = false;
 	control_close(s->control, on_control_closed, s);
@@ -202,6 +204,12 @@ static void
 on_signal(uv_signal_t *handle, int signum)
 {
 	stop(handle->data, signum == SIGINT ? "SIGINT" : "SIGTERM");
+}
+
+static void
+on_sigusr1(uv_signal_t *handle, int signum)
+{
+	log_info("log files reopened: %zu", shared_log_reopen_all());
 }
 
 static void
@@ -274,12 +282,15 @@ start_handles(struct supervisor *s, struct err *err)
 	/* uv_*_init return 0 for these types */
 	(void)uv_signal_init(&s->loop, &s->sigterm);
 	(void)uv_signal_init(&s->loop, &s->sigint);
+	(void)uv_signal_init(&s->loop, &s->sigusr1);
 	(void)uv_timer_init(&s->loop, &s->setup_timer);
-	s->sigterm.data = s->sigint.data = s->setup_timer.data = s;
+	s->sigterm.data = s->sigint.data = s->sigusr1.data = s->setup_timer.data = s;
 	s->handles_open = true;
 	r = uv_signal_start(&s->sigterm, on_signal, SIGTERM);
 	if (r == 0)
 		r = uv_signal_start(&s->sigint, on_signal, SIGINT);
+	if (r == 0)
+		r = uv_signal_start(&s->sigusr1, on_sigusr1, SIGUSR1);
 	if (r == 0)
 		r = reaper_new(&s->reaper, &s->loop);
 	if (r < 0)
@@ -345,6 +356,7 @@ unbuild(struct supervisor *s)
 	if (s->handles_open) {
 		uv_close((uv_handle_t *)&s->sigterm, NULL);
 		uv_close((uv_handle_t *)&s->sigint, NULL);
+		uv_close((uv_handle_t *)&s->sigusr1, NULL);
 		uv_close((uv_handle_t *)&s->setup_timer, NULL);
 	}
 	if (s->pair != NULL)
@@ -388,6 +400,8 @@ supervisor_run(const struct settings *settings)
 	s.started_ms = uv_now(&s.loop);
 	(void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of write */
 	(void)signal(SIGHUP, SIG_IGN);  /* a terminal that went away is no reason to stop */
+	(void)signal(SIGXFSZ, SIG_IGN); /* a log file at its limit is an error of write too */
+	(void)signal(SIGUSR1, SIG_IGN); /* until there is something to reopen */
 	r = make_folders(&s, &err);
 	if (r == 0)
 		r = build(&s, &err);

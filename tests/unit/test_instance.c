@@ -375,6 +375,38 @@ a_pause_gives_less_time_to_drain_and_rests(void **state)
 	assert_int_equal(apps[0]->drain_ms, 900);
 }
 
+/* The files are one app's, and not one process's. */
+static void
+both_write_into_the_same_files(void **state)
+{
+	static const struct instance_hooks hooks = {may_start, on_launch, on_state, on_drain};
+	char dir[] = "/tmp/test-instance-XXXXXX", path[64], put_aside[80], text[64] = "";
+	struct log_sink_spec logs = {.max_bytes = 8, .retain = 1, .own_files = true};
+	struct app_spec spec = {.name = "app-2", .group = "app", .instance = 2, .logs = &logs};
+	struct instance *other;
+	FILE *f;
+
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/app.log", dir);
+	logs.out_file = logs.error_file = path;
+	app_count = 0;
+	assert_int_equal(instance_new(&other, NULL, NULL, &spec, &hooks, NULL), 0);
+	for (int i = 0; i < 5; i++)
+		assert_true(log_sink_line(apps[i % 2]->spec.sink, OUTPUT_STDOUT,
+		                          i % 2 == 0 ? "old" : "new", 1));
+	instance_close(other, NULL, NULL);
+	(void)snprintf(path, sizeof(path), "%s/app-2.log", dir);
+	(void)snprintf(put_aside, sizeof(put_aside), "%s.1", path);
+	f = fopen(put_aside, "re");
+	assert_non_null(f);
+	assert_int_equal(fread(text, 1, sizeof(text) - 1, f), 8);
+	(void)fclose(f);
+	assert_string_equal(text, "old\nnew\n");
+	assert_int_equal(unlink(put_aside), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int
 main(void)
 {
@@ -389,6 +421,7 @@ main(void)
 		with_instance(stop_ends_both_at_any_moment),
 		with_instance(restart_now_waits_for_no_drain_not_even_for_one_that_is_under_way),
 		with_instance(a_pause_gives_less_time_to_drain_and_rests),
+		cmocka_unit_test(both_write_into_the_same_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,6 +160,23 @@ none_may_be_kept(void **state)
 }
 
 static void
+when_fewer_are_to_be_kept_the_others_go(void **state)
+{
+	struct log_file_spec fewer = {.max_bytes = 2, .retain = 1};
+
+	open_it(2, 0, 4);
+	for (char line[] = "1"; line[0] <= '5'; line[0]++)
+		put(line, NOON);
+	assert_holds(4, "1\n");
+	log_file_configure(file, &fewer);
+	put("6", NOON);
+	assert_holds(0, "6\n");
+	assert_holds(1, "5\n");
+	for (int i = 2; i <= 4; i++)
+		assert_holds(i, NULL);
+}
+
+static void
 a_gap_among_the_old_ones_is_closed_first(void **state)
 {
 	char third[160];
@@ -293,6 +310,7 @@ main(void)
 		with_folder(a_file_that_would_be_too_big_is_put_aside),
 		with_folder(a_new_day_begins_a_new_file_also_when_nobody_was_there_at_midnight),
 		with_folder(none_may_be_kept),
+		with_folder(when_fewer_are_to_be_kept_the_others_go),
 		with_folder(a_gap_among_the_old_ones_is_closed_first),
 		with_folder(after_somebody_else_moved_it_a_new_one_is_opened_when_asked),
 		with_folder(what_cannot_be_opened_is_told_and_the_old_one_goes_on),

@@ -5,14 +5,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "common/file.h"
+#include "common/log.h"
 #include "supervisor/log_sink.h"
+#include "supervisor/shared_log.h"
 
 #define NOW UINT64_C(1770563045007) /* 2026-02-08T15:04:05.007Z */
 
@@ -22,6 +23,7 @@ static struct log_sink *sink;
 static int
 setup(void **state)
 {
+	log_init("test", LOG_LEVEL_ERROR, LOG_FORMAT_JSON); /* the warnings are expected */
 	sink = NULL;
 	(void)setenv("TZ", "UTC", 1);
 	tzset();
@@ -49,13 +51,9 @@ teardown(void **state)
 static void
 open_sink(struct log_sink_spec spec)
 {
-	struct err err = {.code = 0};
-
 	log_sink_free(sink);
-	sink = NULL;
-	spec.app = "web";
-	if (log_sink_new(&sink, &spec, &err) < 0)
-		fail_msg("%s", err.text);
+	sink = log_sink_new(&spec, "web", 3);
+	assert_non_null(sink);
 }
 
 static void
@@ -85,8 +83,6 @@ each_stream_has_its_file(void **state)
 static void
 the_same_path_twice_is_one_file_in_the_order_of_the_lines(void **state)
 {
-	struct err err;
-
 	open_sink((struct log_sink_spec){
 		.out_file = out_path, .error_file = out_path, .max_bytes = 12, .retain = 3});
 	assert_true(log_sink_line(sink, OUTPUT_STDOUT, "one", NOW));
@@ -94,7 +90,7 @@ the_same_path_twice_is_one_file_in_the_order_of_the_lines(void **state)
 	assert_true(log_sink_line(sink, OUTPUT_STDOUT, "333", NOW));
 	assert_holds("out.log", "one\ntwo\n333\n");
 	assert_true(log_sink_line(sink, OUTPUT_STDERR, "four", NOW));
-	assert_int_equal(log_sink_reopen(sink, &err), 0);
+	assert_int_equal(shared_log_reopen_all(), 1);
 	assert_true(log_sink_line(sink, OUTPUT_STDERR, "five", NOW));
 	assert_holds("out.log.1", "one\ntwo\n333\n");
 	assert_holds("out.log", "four\nfive\n");
@@ -119,7 +115,7 @@ instances_may_have_files_of_their_own(void **state)
 
 	(void)snprintf(plain, sizeof(plain), "%s/errors", dir);
 	open_sink((struct log_sink_spec){
-		.out_file = out_path, .error_file = plain, .own_files = true, .instance = 3});
+		.out_file = out_path, .error_file = plain, .own_files = true});
 	assert_true(log_sink_line(sink, OUTPUT_STDOUT, "one", NOW));
 	assert_true(log_sink_line(sink, OUTPUT_STDERR, "two", NOW));
 	assert_holds("out-3.log", "one\n");
@@ -140,28 +136,28 @@ every_line_has_its_time(void **state)
 static void
 json_is_one_object_a_line(void **state)
 {
-	open_sink((struct log_sink_spec){
-		.out_file = out_path, .error_file = out_path, .json = true, .instance = 1});
+	open_sink(
+		(struct log_sink_spec){.out_file = out_path, .error_file = out_path, .json = true});
 	assert_true(log_sink_line(sink, OUTPUT_STDOUT, "a \"b\" \xff\x01", NOW));
 	assert_true(log_sink_line(sink, OUTPUT_STDERR, "", NOW));
 	assert_holds("out.log",
 	             "{\"message\":\"a \\\"b\\\" \xef\xbf\xbd\\u0001\",\"timestamp\":"
-	             "\"2026-02-08T15:04:05.007+00:00\",\"type\":\"out\",\"process_id\":1,"
+	             "\"2026-02-08T15:04:05.007+00:00\",\"type\":\"out\",\"process_id\":3,"
 	             "\"app_name\":\"web\"}\n"
 	             "{\"message\":\"\",\"timestamp\":\"2026-02-08T15:04:05.007+00:00\",\"type\":"
-	             "\"err\",\"process_id\":1,\"app_name\":\"web\"}\n");
+	             "\"err\",\"process_id\":3,\"app_name\":\"web\"}\n");
 }
 
 static void
-a_file_that_cannot_be_opened_is_named(void **state)
+lines_for_a_file_that_cannot_be_opened_are_the_callers(void **state)
 {
-	struct log_sink_spec spec = {.app = "web", .out_file = out_path, .error_file = dir};
-	struct log_sink *none = NULL;
-	struct err err = {.code = 0};
-
-	assert_int_equal(log_sink_new(&none, &spec, &err), -EISDIR);
-	assert_null(none);
-	assert_non_null(strstr(err.text, dir));
+	open_sink((struct log_sink_spec){.out_file = out_path, .error_file = dir});
+	assert_true(log_sink_takes(sink, OUTPUT_STDOUT));
+	assert_false(log_sink_takes(sink, OUTPUT_STDERR));
+	assert_true(log_sink_line(sink, OUTPUT_STDOUT, "one", NOW));
+	assert_false(log_sink_line(sink, OUTPUT_STDERR, "two", NOW));
+	assert_holds("out.log", "one\n");
+	assert_int_equal(log_sink_dropped(sink), 0);
 }
 
 #define with_folder(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -176,7 +172,7 @@ main(void)
 		with_folder(instances_may_have_files_of_their_own),
 		with_folder(every_line_has_its_time),
 		with_folder(json_is_one_object_a_line),
-		with_folder(a_file_that_cannot_be_opened_is_named),
+		with_folder(lines_for_a_file_that_cannot_be_opened_are_the_callers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,10 +6,13 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/file.h"
 #include "supervisor/live.h"
+#include "supervisor/log_sink.h"
 #include "supervisor/output.h"
 
 #define PATIENCE_MS 10000 /* a test that waits longer has failed */
@@ -20,6 +23,8 @@ static struct output *output;
 static int ends[2]; /* the app's ends of its stdout and stderr */
 static char got[1 << 16];
 static bool ended;
+static struct log_sink *sink;
+static char dir[64];
 
 /* Joins what comes; a level changes with a leading '!'. */
 static void
@@ -57,7 +62,12 @@ setup(void **state)
 		reading[i] = fds[0];
 		ends[i] = fds[1];
 	}
-	return output_new(&output, &loop, "app", reading[0], reading[1], lift);
+	return output_new(&output, &loop,
+	                  &(struct output_spec){.name = "app",
+	                                        .out_fd = reading[0],
+	                                        .err_fd = reading[1],
+	                                        .lift = lift,
+	                                        .sink = sink});
 }
 
 static int
@@ -197,6 +207,170 @@ a_burst_before_the_end_is_read_whole(void **state)
 	assert_non_null(strstr(got, "|line 2999|"));
 }
 
+/* --- files of its own ----------------------------------------------------------------------- */
+
+static int
+setup_with_file(void **state)
+{
+	char path[96];
+
+	(void)snprintf(dir, sizeof(dir), "/tmp/test-output-XXXXXX");
+	if (mkdtemp(dir) == NULL)
+		return -1;
+	(void)snprintf(path, sizeof(path), "%s/out.log", dir);
+	sink = log_sink_new(&(struct log_sink_spec){.out_file = path}, "app", 0);
+	return sink != NULL ? setup(NULL) : -1;
+}
+
+static int
+remove_one(const char *name, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(name);
+}
+
+static int
+teardown_with_file(void **state)
+{
+	int r = teardown(NULL);
+
+	log_sink_free(sink);
+	sink = NULL;
+	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS) + r;
+}
+
+/* stderr is a pipe that nobody reads, until the test does. Returns its end to read from. */
+static int
+deafen(int *before)
+{
+	static char line[4000];
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+	*before = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+	assert_int_equal(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+	(void)close(fds[1]);
+	log_init("test", LOG_LEVEL_INFO, LOG_FORMAT_JOURNAL);
+	memset(line, '-', sizeof(line) - 1);
+	while (!log_is_held_up())
+		log_info("%s", line);
+	return fds[0];
+}
+
+/* What the reader of stderr gets now. */
+static const char *
+hear(int fd)
+{
+	static char text[1 << 17];
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	return text;
+}
+
+static void
+undeafen(int fd, int before)
+{
+	(void)dup2(before, STDERR_FILENO);
+	(void)close(before);
+	(void)close(fd);
+}
+
+static void
+a_file_gets_the_lines_as_they_are_and_our_log_the_other_ones(void **state)
+{
+	AUTO_FREE char *found = NULL;
+	char path[96];
+	int before, fd = deafen(&before);
+	const char *text;
+	size_t len;
+	struct err err;
+
+	(void)hear(fd);
+	SAY(OUTPUT_STDOUT, "!one\n\ntwo\nthe rest");
+	SAY(OUTPUT_STDERR, "three\n");
+	(void)output_drain(output);
+	output_close(output);
+	output = NULL;
+	text = hear(fd);
+	undeafen(fd, before);
+	(void)snprintf(path, sizeof(path), "%s/out.log", dir);
+	assert_int_equal(file_read(&found, &len, path, 1 << 20, &err), 0);
+	assert_string_equal(found, "!one\n\ntwo\nthe rest\n");
+	assert_string_equal(text, "<6>three app=app\n");
+	assert_string_equal(got, "!one||two|three|the rest|"); /* what `logs` shows */
+}
+
+/* --- a log that nobody reads ---------------------------------------------------------------- */
+
+static void
+while_our_log_is_not_read_the_app_waits_and_nothing_is_lost(void **state)
+{
+	int before, fd = deafen(&before);
+	uint64_t start = uv_hrtime();
+	const char *text;
+
+	SAY(OUTPUT_STDOUT, "one\ntwo\n");
+	for (int i = 0; i < 5; i++)
+		assert_false(output_drain(output));
+	assert_true(uv_hrtime() - start < 50 * 1000000); /* and nobody else does */
+	assert_string_equal(got, "");
+	(void)hear(fd);
+	while (strcmp(got, "one|two|") != 0)
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	text = hear(fd);
+	undeafen(fd, before);
+	assert_string_equal(text, "<6>one app=app\n<6>two app=app\n");
+}
+
+static void
+a_log_that_is_not_read_at_all_stops_nobody_for_ever(void **state)
+{
+	int before, fd = deafen(&before);
+	const char *text;
+
+	SAY(OUTPUT_STDOUT, "one\ntwo\n");
+	while (strcmp(got, "one|two|") != 0)
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	(void)hear(fd);
+	SAY(OUTPUT_STDOUT, "three\n");
+	while (strcmp(got, "one|two|three|") != 0)
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	text = hear(fd);
+	undeafen(fd, before);
+	assert_non_null(strstr(text, "<6>three app=app\n"));
+	assert_non_null(strstr(text, "log lines were lost"));
+}
+
+static void
+a_file_is_written_whether_or_not_our_log_is_read(void **state)
+{
+	int before, fd = deafen(&before);
+
+	SAY(OUTPUT_STDOUT, "one\n");
+	(void)output_drain(output);
+	undeafen(fd, before);
+	assert_string_equal(got, "one|");
+}
+
+static void
+the_last_words_are_kept_whether_or_not_our_log_is_read(void **state)
+{
+	int before, fd = deafen(&before);
+
+	SAY(OUTPUT_STDERR, "one\ntwo\nthe rest");
+	hang_up(OUTPUT_STDERR);
+	assert_false(output_drain(output));
+	output_close(output);
+	output = NULL;
+	undeafen(fd, before);
+	assert_string_equal(got, "one|two|the rest|");
+}
+
+#define with_file(test)   cmocka_unit_test_setup_teardown(test, setup_with_file, teardown_with_file)
 #define with_output(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
@@ -210,6 +384,11 @@ main(void)
 		with_output(the_end_is_told_once_when_both_have_ended),
 		with_output(last_words_are_an_error_or_the_last_line_of_stderr),
 		with_output(a_burst_before_the_end_is_read_whole),
+		with_file(a_file_gets_the_lines_as_they_are_and_our_log_the_other_ones),
+		with_output(while_our_log_is_not_read_the_app_waits_and_nothing_is_lost),
+		with_output(a_log_that_is_not_read_at_all_stops_nobody_for_ever),
+		with_file(a_file_is_written_whether_or_not_our_log_is_read),
+		with_output(the_last_words_are_kept_whether_or_not_our_log_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
