@@ -50,8 +50,8 @@ unit_tests := $(unit_SRCS:tests/unit/%.c=$O/tests/%)
 
 COMMON_LIBS := -luv -ljansson
 PROXY_LIBS := -lwebsockets -lsystemd $(COMMON_LIBS)
-SUPERVISOR_LIBS := -lsystemd $(COMMON_LIBS)
-HEALTHCHECK_LIBS := -lcurl -lm $(COMMON_LIBS)
+SUPERVISOR_LIBS := -lsystemd -lresolv $(COMMON_LIBS)
+HEALTHCHECK_LIBS := -lresolv -lm $(COMMON_LIBS)
 FAKE_LIBS := -lwebsockets $(COMMON_LIBS)
 
 .PHONY: all
@@ -107,7 +107,7 @@ $O/fake-app-server: $(call objs,$(addprefix tests/fakes/,fake_app_server.c fake_
 	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ $(FAKE_LIBS)
 $O/tests/%: $O/obj/tests/unit/%.o $O/libsupervisor.a $O/libproxy.a $O/libhealthcheck.a $O/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lcurl -lm $(PROXY_LIBS)
+	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS)
 
 # Objects of the tests are no throw-aways.
 .SECONDARY:
@@ -193,7 +193,7 @@ format-check:
 install: $(programs)
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR) \
 		$(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DOCDIR)/examples
-	$(INSTALL) -m 755 $(programs) $(DESTDIR)$(PREFIX)/bin
+	$(INSTALL) -m 755 $(programs) scripts/codex-auth-check.sh $(DESTDIR)$(PREFIX)/bin
 	sed 's|/usr/local|$(PREFIX)|g' units/systemd/codex-sidecar.service \
 		>$(DESTDIR)$(UNITDIR)/codex-sidecar.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/codex-sidecar.service

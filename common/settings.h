@@ -82,6 +82,7 @@ struct settings {
 	/* healthcheck */
 	char *alert_webhook_url;
 	char *alert_webhook_url_file;
+	int64_t alert_format; /* 0: by the URL; else enum alert_format + 1 */
 };
 
 /* One row of the table; public so that help, man page checks and the environment allow-list of

@@ -58,7 +58,7 @@ const struct setting settings_table[] = {
 	NUMBER("CODEX_PROXY_PORT", P | H, port, "3460", 1, 65535, "port to listen on"),
 	PATH("CODEX_PROXY_LISTEN_UNIX", P | H, listen_unix,
              "unix socket to listen on instead of host and port"),
-	PATH("CODEX_PROXY_TLS_CERT", P, tls_cert,
+	PATH("CODEX_PROXY_TLS_CERT", P | H, tls_cert,
              "certificate chain (PEM); with it HTTPS is served"),
 	PATH("CODEX_PROXY_TLS_KEY", P, tls_key, "private key of the certificate (PEM)"),
 	TEXT("CODEX_CORS_ORIGINS", P, cors_origins, NULL,
@@ -122,10 +122,10 @@ const struct setting settings_table[] = {
 
 	/* the app-servers */
 	TEXT("CODEX_BIN", S, codex_bin, "codex", "the codex program, a path or a name on PATH"),
-	PATH("CODEX_HOME", S, codex_home,
+	PATH("CODEX_HOME", S | H, codex_home,
              "folder of the Codex login and config.toml; unset: ~/.codex"),
 	NUMBER("CODEX_APP_SERVER_INSTANCES", S, instances, "1", 1, 64, "how many app-servers run"),
-	PATH("CODEX_STATE_DIR", S, state_dir,
+	PATH("CODEX_STATE_DIR", S | H, state_dir,
              "what outlives a restart; unset: STATE_DIRECTORY, or codex-sidecar in XDG_STATE_HOME"),
 	PATH("CODEX_WORKSPACE", P | S, workspace,
              "folder that Codex's own tools work in (profile agent)"),
@@ -149,6 +149,8 @@ const struct setting settings_table[] = {
 	/* alerts */
 	SECRET("CODEX_ALERT_WEBHOOK_URL", H, alert_webhook_url, "where alerts are posted"),
 	PATH("CODEX_ALERT_WEBHOOK_URL_FILE", H, alert_webhook_url_file, "file that holds that URL"),
+	CHOICE("CODEX_ALERT_FORMAT", H, alert_format, "auto", "auto|json|discord|slack",
+               "whose form an alert has; auto: by the URL"),
 };
 
 const size_t settings_count = NELEM(settings_table);

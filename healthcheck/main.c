@@ -1,49 +1,62 @@
-/* main: argv -> ask -> exit code. */
+/* main: argv -> a check -> exit code. */
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "common/exit_code.h"
-#include "healthcheck/probe.h"
-#include "healthcheck/verdict.h"
+#include "common/login.h"
+#include "healthcheck/alert.h"
+#include "healthcheck/command.h"
 
-#define TIMEOUT_S     2.0
-#define TIMEOUT_MAX_S 3600.0 /* a probe that waits longer is no probe */
+#define TIMEOUT_S       2.0
+#define ALERT_TIMEOUT_S 10.0
+#define TIMEOUT_MAX_S   3600.0 /* a probe that waits longer is no probe */
+#define REPEAT_HOURS    24.0
+#define HOURS_MAX       87600.0 /* ten years */
 
 static const char usage[] =
-	"usage: codex-healthcheck live|ready [--url URL | --unix PATH] [--timeout SECONDS]\n"
-	"                         [--quiet]\n"
+	"usage: codex-healthcheck live|ready|startup|status|auth [OPTION]...\n"
 	"\n"
-	"  live                does codex-proxy run? (GET /healthz)\n"
-	"  ready               would it answer a request? (GET /readyz)\n"
+	"  live                does codex-supervisor answer? Whatever its programs are doing:\n"
+	"                      it restarts them\n"
+	"  ready               would a request be answered? (the proxy's /readyz)\n"
+	"  startup             has it been ready once since its start?\n"
+	"  status              what runs, in a line; 3 when the login expires soon\n"
+	"  auth                until when is the login in CODEX_HOME/auth.json good?\n"
 	"\n"
-	"  --url URL           http://HOST:PORT of the proxy\n"
-	"  --unix PATH         the unix socket that it listens on\n"
-	"                      (default: CODEX_PROXY_LISTEN_UNIX, or CODEX_PROXY_HOST and\n"
-	"                      CODEX_PROXY_PORT, as for the proxy itself)\n"
-	"  --timeout SECONDS   for the whole question (default: 2)\n"
+	"  --socket PATH       the supervisor's control socket (default: CODEX_CONTROL_SOCKET,\n"
+	"                      else control.sock in the usual folders)\n"
+	"  --url URL           http(s)://HOST:PORT of the proxy. live and startup ask it too, for\n"
+	"                      one that runs without a supervisor (/healthz, /readyz)\n"
+	"  --unix PATH         the same, on the unix socket that the proxy listens on\n"
+	"                      (default of ready: CODEX_PROXY_LISTEN_UNIX, or CODEX_PROXY_HOST\n"
+	"                      and CODEX_PROXY_PORT, as for the proxy itself)\n"
+	"  --ca FILE           CA certificates (PEM) for https, instead of the system's\n"
+	"  --insecure          https: accept any certificate\n"
+	"  --timeout SECONDS   for a whole question (default: 2; for an alert 10)\n"
+	"  --json              the answer as one line of JSON on stdout\n"
 	"  --quiet             says nothing when all is well\n"
 	"  --help, --version\n"
 	"\n"
-	"Exit codes: 0 well, 1 not well, 2 unreachable or no HTTP, 64 usage, 78 configuration.\n";
+	"auth:\n"
+	"  --warn-hours HOURS  before the end (default: 48)\n"
+	"  --alert             posts a message to CODEX_ALERT_WEBHOOK_URL, or to the URL in the\n"
+	"                      file CODEX_ALERT_WEBHOOK_URL_FILE, when all is not well: once, and\n"
+	"                      again when the state changes\n"
+	"  --repeat-hours HOURS  and again after that time (default: 24; 0: never)\n"
+	"  --format FORMAT     discord, slack or json (default: CODEX_ALERT_FORMAT, else by the "
+	"URL)\n"
+	"\n"
+	"Exit codes: 0 well, 1 not well (auth: expired), 2 unreachable or unknown, 3 the login "
+	"expires\n"
+	"soon, 64 usage, 78 configuration.\n";
 
-struct question {
-	const char *name; /* on the command line */
-	const char *path;
-	const char *is; /* for people */
-};
-
-static const struct question questions[] = {
-	{"live",  "/healthz", "alive"},
-	{"ready", "/readyz",  "ready"},
-};
-
-struct command {
-	const struct question *question;
-	const char *url, *unix_path;
-	long timeout_ms;
-	bool quiet;
+static const struct check checks[] = {
+	{"live",    ask_live,    "/healthz", "alive"  },
+	{"ready",   ask_proxy,   "/readyz",  "ready"  },
+	{"startup", ask_startup, "/readyz",  "started"},
+	{"status",  ask_status,  NULL,       NULL     },
+	{"auth",    check_auth,  NULL,       NULL     },
 };
 
 static int
@@ -53,131 +66,156 @@ wrong_usage(const char *what)
 	return EXIT_USAGE;
 }
 
-static const struct question *
-find_question(const char *name)
+static const struct check *
+find_check(const char *name)
 {
-	for (size_t i = 0; i < NELEM(questions); i++)
-		if (strcmp(questions[i].name, name) == 0)
-			return &questions[i];
+	for (size_t i = 0; i < NELEM(checks); i++)
+		if (strcmp(checks[i].name, name) == 0)
+			return &checks[i];
 	return NULL;
 }
 
-/* Returns an exit code; *t is new on EXIT_WELL. */
-static int
-find_target(struct target *t, const struct command *c)
-{
-	struct settings settings;
-	struct err err = {.code = 0};
-	int code = EXIT_CONFIGURATION, r;
-
-	if (c->url != NULL || c->unix_path != NULL) {
-		r = c->url != NULL ? target_from_url(t, c->url, c->question->path, &err)
-		                   : target_from_unix(t, c->unix_path, c->question->path, &err);
-		code = EXIT_USAGE;
-	} else {
-		if (settings_load(&settings, SETTING_HEALTHCHECK, NULL, NULL, stderr) != 0)
-			return EXIT_CONFIGURATION;
-		r = target_from_settings(t, &settings, c->question->path, &err);
-		settings_free(&settings);
-	}
-	if (r == 0)
-		return EXIT_WELL;
-	(void)fprintf(stderr, "codex-healthcheck: %s%s\n",
-	              c->url != NULL         ? "--url: "
-	              : c->unix_path != NULL ? "--unix: "
-	                                     : "",
-	              err.text);
-	return code;
-}
-
-static int
-ask(const struct command *c)
-{
-	struct probe_answer answer = {.status = 0};
-	struct target target = {.url = NULL};
-	char line[VERDICT_LINE_MAX];
-	struct err err = {.code = 0};
-	int code = find_target(&target, c);
-
-	if (code != EXIT_WELL)
-		return code;
-	if (probe_ask(&answer, &target, c->timeout_ms, &err) < 0) {
-		(void)fprintf(stderr, "codex-healthcheck: %s: %s\n",
-		              target.unix_path != NULL ? target.unix_path : target.url, err.text);
-		code = EXIT_UNREACHABLE;
-	} else if (answer.status != 200) {
-		verdict_not_well(line, &answer, c->question->is);
-		(void)fprintf(stderr, "codex-healthcheck: %s\n", line);
-		code = EXIT_NOT_WELL;
-	} else if (!c->quiet) {
-		(void)puts(c->question->is);
-	}
-	probe_answer_free(&answer);
-	target_free(&target);
-	return code;
-}
-
-/* False: not a number of seconds that makes sense. */
+/* False: not a number from min to max. */
 static bool
-parse_timeout(long *ms, const char *text)
+parse_number(double *out, const char *text, double min, double max)
 {
 	char *end;
-	double seconds = strtod(text, &end);
+	double value = strtod(text, &end);
 
-	if (end == text || *end != '\0' || !isfinite(seconds) || seconds < 0.001 ||
-	    seconds > TIMEOUT_MAX_S)
+	if (end == text || *end != '\0' || !isfinite(value) || value < min || value > max)
 		return false;
-	*ms = lround(seconds * 1e3);
+	*out = value;
 	return true;
+}
+
+/* NULL, or what is wrong with it. */
+static const char *
+take_option(struct command *c, int option, const char *value)
+{
+	enum alert_format format;
+	double seconds;
+
+	switch (option) {
+	case 'u':
+		c->url = value;
+		break;
+	case 'x':
+		c->unix_path = value;
+		break;
+	case 's':
+		c->socket = value;
+		break;
+	case 'c':
+		c->ca_file = value;
+		break;
+	case 'k':
+		c->insecure = true;
+		break;
+	case 't':
+		if (!parse_number(&seconds, value, 0.001, TIMEOUT_MAX_S))
+			return "--timeout: not a number from 0.001 to 3600";
+		c->timeout_ms = lround(seconds * 1e3);
+		break;
+	case 'j':
+		c->json = true;
+		break;
+	case 'q':
+		c->quiet = true;
+		break;
+	case 'a':
+		c->alert = true;
+		break;
+	case 'w':
+		if (!parse_number(&c->warn_hours, value, 0, HOURS_MAX))
+			return "--warn-hours: not a number from 0 to 87600";
+		break;
+	case 'r':
+		if (!parse_number(&c->repeat_hours, value, 0, HOURS_MAX))
+			return "--repeat-hours: not a number from 0 to 87600";
+		break;
+	case 'f':
+		if (!alert_format_parse(&format, value))
+			return "--format: not discord, slack or json";
+		c->format = value;
+		break;
+	default:
+		return "no such option";
+	}
+	return NULL;
+}
+
+/* NULL, or what does not go together. */
+static const char *
+finish(struct command *c, char *const *words, int count)
+{
+	bool http = c->url != NULL || c->unix_path != NULL;
+
+	if (count == 0)
+		return "live, ready, startup, status or auth?";
+	if (count > 1)
+		return "too many arguments";
+	c->check = find_check(words[0]);
+	if (c->check == NULL)
+		return "no such check";
+	if (c->url != NULL && c->unix_path != NULL)
+		return "--url or --unix, not both";
+	if (http && c->socket != NULL)
+		return "--socket, or --url or --unix, not both";
+	if (http && c->check->path == NULL)
+		return "--url and --unix are for live, ready and startup";
+	if (c->alert && c->check->fn != check_auth)
+		return "--alert is for auth";
+	if (c->timeout_ms == 0)
+		c->timeout_ms = lround((c->alert ? ALERT_TIMEOUT_S : TIMEOUT_S) * 1e3);
+	return NULL;
 }
 
 int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"url",     required_argument, NULL, 'u'},
-		{"unix",    required_argument, NULL, 'x'},
-		{"timeout", required_argument, NULL, 't'},
-		{"quiet",   no_argument,       NULL, 'q'},
-		{"help",    no_argument,       NULL, 'h'},
-		{"version", no_argument,       NULL, 'V'},
-		{NULL,      0,                 NULL, 0  },
+		{"socket",       required_argument, NULL, 's'},
+		{"url",          required_argument, NULL, 'u'},
+		{"unix",         required_argument, NULL, 'x'},
+		{"ca",           required_argument, NULL, 'c'},
+		{"insecure",     no_argument,       NULL, 'k'},
+		{"timeout",      required_argument, NULL, 't'},
+		{"json",         no_argument,       NULL, 'j'},
+		{"quiet",        no_argument,       NULL, 'q'},
+		{"warn-hours",   required_argument, NULL, 'w'},
+		{"alert",        no_argument,       NULL, 'a'},
+		{"repeat-hours", required_argument, NULL, 'r'},
+		{"format",       required_argument, NULL, 'f'},
+		{"help",         no_argument,       NULL, 'h'},
+		{"version",      no_argument,       NULL, 'V'},
+		{NULL,           0,                 NULL, 0  },
 	};
-	struct command command = {.timeout_ms = lround(TIMEOUT_S * 1e3)};
+	struct command command = {.warn_hours = LOGIN_WARN_HOURS, .repeat_hours = REPEAT_HOURS};
+	struct finding finding = {.code = EXIT_UNREACHABLE};
+	const char *wrong;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 'u':
-			command.url = optarg;
-			break;
-		case 'x':
-			command.unix_path = optarg;
-			break;
-		case 't':
-			if (!parse_timeout(&command.timeout_ms, optarg))
-				return wrong_usage("--timeout: not a number from 0.001 to 3600");
-			break;
-		case 'q':
-			command.quiet = true;
-			break;
-		case 'h':
-			(void)fputs(usage, stdout);
+		if (c == 'h' || c == 'V') {
+			(void)fputs(c == 'h' ? usage : SIDECAR_VERSION "\n", stdout);
 			return EXIT_WELL;
-		case 'V':
-			(void)puts(SIDECAR_VERSION);
-			return EXIT_WELL;
-		default:
-			(void)fputs(usage, stderr);
+		}
+		if (c == '?') {
+			(void)fputs(usage, stderr); /* getopt has said what is wrong */
 			return EXIT_USAGE;
 		}
+		wrong = take_option(&command, c, optarg);
+		if (wrong != NULL)
+			return wrong_usage(wrong);
 	}
-	if (optind + 1 != argc)
-		return wrong_usage(optind == argc ? "live or ready?" : "too many arguments");
-	command.question = find_question(argv[optind]);
-	if (command.question == NULL)
-		return wrong_usage("no such question");
-	if (command.url != NULL && command.unix_path != NULL)
-		return wrong_usage("--url or --unix, not both");
-	return ask(&command);
+	wrong = finish(&command, argv + optind, argc - optind);
+	if (wrong != NULL)
+		return wrong_usage(wrong);
+	if (command.url != NULL || command.unix_path != NULL)
+		ask_proxy(&finding, &command);
+	else
+		command.check->fn(&finding, &command);
+	c = finding_tell(&finding, command.check->name, command.json, command.quiet);
+	finding_fini(&finding);
+	return c;
 }

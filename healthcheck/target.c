@@ -2,11 +2,12 @@
 #include "healthcheck/target.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
+
+#include "healthcheck/curl.h"
 
 /* Host as getaddrinfo takes it -> host as a URL has it; the wildcards become the loopback of their
  * family. */
@@ -26,88 +27,114 @@ url_host(const char *host)
 	return asprintf(&text, "[%s]", host) < 0 ? NULL : text;
 }
 
+static int
+use_tls(struct target *t, struct err *err)
+{
+	char *url;
+
+	if (asprintf(&url, "https%s", t->url + strlen("http")) < 0) {
+		target_free(t);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	free(t->url);
+	t->url = url;
+	t->unverified = true;
+	return 0;
+}
+
 int
 target_from_settings(struct target *out, const struct settings *s, const char *path,
                      struct err *err)
 {
 	AUTO_FREE char *host = NULL;
 	AUTO_FREE char *base = NULL;
+	bool tls = s->tls_cert != NULL;
+	int r;
 
-	if (s->listen_unix != NULL)
-		return target_from_unix(out, s->listen_unix, path, err);
+	if (s->listen_unix != NULL) {
+		r = target_from_unix(out, s->listen_unix, path, err);
+		return r < 0 || !tls ? r : use_tls(out, err);
+	}
 	host = url_host(s->host);
-	if (host == NULL || asprintf(&base, "http://%s:%d", host, (int)s->port) < 0) {
+	if (host == NULL ||
+	    asprintf(&base, "http%s://%s:%d", tls ? "s" : "", host, (int)s->port) < 0) {
 		base = NULL; /* asprintf leaves it undefined */
 		return err_set(err, -ENOMEM, "out of memory");
 	}
-	if (target_from_url(out, base, path, NULL) < 0)
-		return err_set(err, -EINVAL, "CODEX_PROXY_HOST: %s: not a host or an address",
-		               s->host);
+	r = target_from_url(out, base, path, err);
+	if (r == -EINVAL)
+		return err_set(err, r, "CODEX_PROXY_HOST: %s: not a host or an address", s->host);
+	if (r < 0)
+		return r;
+	out->unverified = tls;
 	return 0;
 }
 
 /* The parts of base that make no sense in front of a path. */
 static bool
-has_part(CURLU *url, CURLUPart part)
+has_part(const struct curl *curl, CURLU *url, CURLUPart part)
 {
 	char *text = NULL;
-	bool there = curl_url_get(url, part, &text, 0) == CURLUE_OK;
+	bool there = curl->url_get(url, part, &text, 0) == CURLUE_OK;
 
-	curl_free(text);
+	curl->free(text);
 	return there;
 }
 
 static bool
-is_http(CURLU *url)
+is_http(const struct curl *curl, CURLU *url)
 {
 	char *scheme = NULL;
-	bool http = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+	bool http = curl->url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
 	            (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
 
-	curl_free(scheme);
+	curl->free(scheme);
 	return http;
 }
 
 static int
-add_path(CURLU *url, const char *path)
+add_path(const struct curl *curl, CURLU *url, const char *path)
 {
 	char *before = NULL, *text = NULL;
 	size_t len;
 	int r = 0;
 
-	if (curl_url_get(url, CURLUPART_PATH, &before, 0) != CURLUE_OK)
+	if (curl->url_get(url, CURLUPART_PATH, &before, 0) != CURLUE_OK)
 		return -ENOMEM;
 	len = strlen(before);
 	while (len > 0 && before[len - 1] == '/')
 		len--;
 	if (asprintf(&text, "%.*s%s", (int)len, before, path) < 0)
 		text = NULL;
-	if (text == NULL || curl_url_set(url, CURLUPART_PATH, text, 0) != CURLUE_OK)
+	if (text == NULL || curl->url_set(url, CURLUPART_PATH, text, 0) != CURLUE_OK)
 		r = -ENOMEM;
 	free(text);
-	curl_free(before);
+	curl->free(before);
 	return r;
 }
 
 int
 target_from_url(struct target *out, const char *base, const char *path, struct err *err)
 {
-	CURLU *url = curl_url();
+	const struct curl *curl = curl_load(err);
+	CURLU *url = curl != NULL ? curl->url() : NULL;
 	char *whole = NULL;
 	int r;
 
+	if (curl == NULL)
+		return -ENOENT;
 	if (url == NULL)
 		return err_set(err, -ENOMEM, "out of memory");
-	if (curl_url_set(url, CURLUPART_URL, base, 0) != CURLUE_OK || !is_http(url) ||
-	    has_part(url, CURLUPART_QUERY) || has_part(url, CURLUPART_FRAGMENT) ||
-	    has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD)) {
-		curl_url_cleanup(url);
+	if (curl->url_set(url, CURLUPART_URL, base, 0) != CURLUE_OK || !is_http(curl, url) ||
+	    has_part(curl, url, CURLUPART_QUERY) || has_part(curl, url, CURLUPART_FRAGMENT) ||
+	    has_part(curl, url, CURLUPART_USER) || has_part(curl, url, CURLUPART_PASSWORD)) {
+		curl->url_cleanup(url);
 		return err_set(err, -EINVAL, "not a plain http://HOST:PORT or https://HOST:PORT");
 	}
-	r = add_path(url, path);
-	if (r == 0 && curl_url_get(url, CURLUPART_URL, &whole, 0) != CURLUE_OK)
+	r = add_path(curl, url, path);
+	if (r == 0 && curl->url_get(url, CURLUPART_URL, &whole, 0) != CURLUE_OK)
 		r = -ENOMEM;
-	curl_url_cleanup(url);
+	curl->url_cleanup(url);
 	if (r == 0) {
 		char *copy = strdup(whole); /* so that it is freed like everything else */
 
@@ -116,7 +143,7 @@ target_from_url(struct target *out, const char *base, const char *path, struct e
 		else
 			r = -ENOMEM;
 	}
-	curl_free(whole);
+	curl->free(whole);
 	return r < 0 ? err_set(err, r, "out of memory") : 0;
 }
 

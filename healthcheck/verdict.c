@@ -6,10 +6,8 @@
 
 #include "common/json.h"
 
-/* Control characters of either set (C0; C1, which UTF-8 writes C2 80..9F) become spaces, so that
- * no answer can write on a terminal what it likes; a character that was cut at the end goes. */
-static void
-make_printable(char *text)
+void
+verdict_make_printable(char *text)
 {
 	size_t len = strlen(text), back = 0;
 
@@ -32,7 +30,7 @@ make_printable(char *text)
 
 /* The reasons with "; " between them; false: there are none. */
 static bool
-join_reasons(char *out, size_t size, const struct probe_answer *a)
+join_reasons(char *out, size_t size, const struct http_answer *a)
 {
 	json_auto_t *body = a->body != NULL ? json_parse(a->body, a->len, NULL) : NULL;
 	const json_t *reason;
@@ -53,7 +51,7 @@ join_reasons(char *out, size_t size, const struct probe_answer *a)
 }
 
 void
-verdict_not_well(char line[VERDICT_LINE_MAX], const struct probe_answer *a, const char *question)
+verdict_not_well(char line[VERDICT_LINE_MAX], const struct http_answer *a, const char *question)
 {
 	char reasons[VERDICT_LINE_MAX - 64];
 
@@ -62,5 +60,5 @@ verdict_not_well(char line[VERDICT_LINE_MAX], const struct probe_answer *a, cons
 	else
 		(void)snprintf(line, VERDICT_LINE_MAX, "not %s: answered with HTTP status %d",
 		               question, a->status);
-	make_printable(line);
+	verdict_make_printable(line);
 }

@@ -6,70 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/control_client.h"
 #include "common/control_conn.h"
+#include "common/control_places.h"
 #include "common/exit_code.h"
 #include "supervisor/text.h"
 
-#define PLACES_MAX 6
-
 /* --- where it is ---------------------------------------------------------------------------- */
 
-struct places {
-	char *path[PLACES_MAX];
-	int failed[PLACES_MAX]; /* negative errno */
-	size_t count;
-};
-
 static void
-add_place(struct places *p, const char *dir, const char *below)
-{
-	char *path;
-
-	if (dir == NULL || dir[0] == '\0' || p->count == PLACES_MAX ||
-	    asprintf(&path, "%s%s", dir, below) < 0)
-		return;
-	for (size_t i = 0; i < p->count; i++) {
-		if (strcmp(p->path[i], path) == 0) {
-			free(path);
-			return;
-		}
-	}
-	p->path[p->count++] = path;
-}
-
-static struct places
-usual_places(const char *chosen)
-{
-	struct places p = {.count = 0};
-
-	if (chosen != NULL) {
-		add_place(&p, chosen, "");
-		return p;
-	}
-	add_place(&p, getenv("CODEX_CONTROL_SOCKET"), "");
-	add_place(&p, getenv("CODEX_RUNTIME_DIR"), "/control.sock");
-	add_place(&p, getenv("RUNTIME_DIRECTORY"), "/control.sock");
-	add_place(&p, getenv("XDG_RUNTIME_DIR"), "/codex-sidecar/control.sock");
-	add_place(&p, "/run/codex-sidecar", "/control.sock");
-	return p;
-}
-
-static void
-free_places(struct places *p)
-{
-	for (size_t i = 0; i < p->count; i++)
-		free(p->path[i]);
-}
-
-static bool
-nobody_there(int r)
-{
-	return r == -ENOENT || r == -ECONNREFUSED;
-}
-
-static void
-tell_tried(const struct places *p, size_t last)
+tell_tried(const struct control_places *p, size_t last)
 {
 	(void)fprintf(stderr, "codex-supervisor: no supervisor answers. Tried:\n");
 	for (size_t i = 0; i < p->count && i <= last; i++)
@@ -93,27 +38,21 @@ int
 cli_ask(const struct cli_options *o, const char *method, json_t *params, unsigned timeout_ms,
         json_t **result)
 {
-	struct places p = usual_places(o->socket);
+	struct control_places p = control_places(o->socket);
 	struct err err = {.code = 0};
-	int r = -ENOENT, rpc_code = 0, code = EXIT_UNREACHABLE;
-	size_t i;
+	int code = EXIT_UNREACHABLE, r;
+	size_t last = 0;
 
-	for (i = 0; i < p.count; i++) {
-		r = control_ask(result, p.path[i], method, json_incref(params), timeout_ms,
-		                &rpc_code, &err);
-		p.failed[i] = r;
-		if (!nobody_there(r))
-			break;
-	}
+	r = control_places_ask(&p, &last, result, method, params, timeout_ms, &err);
 	if (r == 0) {
 		code = EXIT_WELL;
 	} else if (r == -EPROTO) {
 		(void)fprintf(stderr, "codex-supervisor: %s\n", err.text);
 		code = EXIT_NOT_WELL;
 	} else {
-		tell_tried(&p, i);
+		tell_tried(&p, last);
 	}
-	free_places(&p);
+	control_places_free(&p);
 	return code;
 }
 
@@ -216,7 +155,7 @@ listen_to(struct listening *l, const char *path)
 int
 cli_stream(const struct cli_options *o, const struct cli_stream *stream)
 {
-	struct places p = usual_places(o->socket);
+	struct control_places p = control_places(o->socket);
 	struct listening l = {.options = o, .stream = stream, .code = EXIT_UNREACHABLE};
 	int r = -ENOENT;
 	size_t i;
@@ -224,11 +163,11 @@ cli_stream(const struct cli_options *o, const struct cli_stream *stream)
 	for (i = 0; i < p.count; i++) {
 		r = listen_to(&l, p.path[i]);
 		p.failed[i] = r;
-		if (!nobody_there(r))
+		if (!control_places_is_empty(r))
 			break;
 	}
 	if (r < 0)
 		tell_tried(&p, i);
-	free_places(&p);
+	control_places_free(&p);
 	return l.code;
 }

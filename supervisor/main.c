@@ -77,7 +77,7 @@ check(const struct cli_options *o, const char *file)
 static int
 show_settings(const struct cli_options *o, const char *none)
 {
-	settings_help(stdout, SETTING_PROXY | SETTING_SUPERVISOR);
+	settings_help(stdout, SETTING_ALL);
 	return EXIT_WELL;
 }
 

@@ -79,7 +79,8 @@ test('a proxy on a unix socket', async (t) => {
   t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
   const socket = await listen(t, wellServer(), { path: path.join(dir, 'http.sock') });
   assert.equal((await run(['ready', '--unix', socket])).code, 0);
-  assert.equal((await run(['live'], { CODEX_PROXY_LISTEN_UNIX: socket })).code, 0);
+  assert.equal((await run(['live', '--unix', socket])).code, 0);
+  assert.equal((await run(['ready'], { CODEX_PROXY_LISTEN_UNIX: socket })).code, 0);
   const { code, stderr } = await run(['live', '--unix', path.join(dir, 'none.sock')]);
   assert.equal(code, 2);
   assert.match(stderr, /none\.sock: cannot connect: No such file or directory\n$/);
@@ -170,7 +171,10 @@ test('wrong usage is 64, a wrong setting 78, each with its name', async () => {
   const wrong = [
     [], ['alive'], ['live', 'ready'], ['live', '--nope'], ['live', '--url'], ['live', '--url', 'ftp://h'],
     ['live', '--timeout', 'soon'], ['live', '--timeout', '0'], ['live', '--timeout', 'nan'],
-    ['live', '--url', 'http://h', '--unix', '/s'], ['live', '--unix', `/${'x'.repeat(200)}`],
+    ['live', '--url', 'http://h', '--unix', '/s'],
+    ['live', '--url', 'http://h', '--socket', '/s'], ['status', '--url', 'http://h'], ['auth', '--unix', '/s'],
+    ['live', '--alert'], ['auth', '--warn-hours', '-1'], ['auth', '--repeat-hours', 'x'], ['auth', '--format', 'irc'],
+    ['live', '--unix', `/${'x'.repeat(200)}`],
   ];
   for (const args of wrong) {
     const { code, stdout, stderr } = await run(args);
@@ -178,7 +182,7 @@ test('wrong usage is 64, a wrong setting 78, each with its name', async () => {
     assert.equal(stdout, '');
     assert.notEqual(stderr, '');
   }
-  const { code, stderr } = await run(['live'], { CODEX_PROXY_PORT: '99999' });
+  const { code, stderr } = await run(['ready'], { CODEX_PROXY_PORT: '99999' });
   assert.equal(code, 78);
   assert.match(stderr, /CODEX_PROXY_PORT/);
 });
@@ -186,7 +190,7 @@ test('wrong usage is 64, a wrong setting 78, each with its name', async () => {
 test('--help and --version', async () => {
   const help = await run(['--help']);
   assert.equal(help.code, 0);
-  for (const word of ['live', 'ready', '--url', '--unix', '--timeout', '--quiet', 'Exit codes'])
+  for (const word of ['live', 'ready', 'startup', 'status', 'auth', '--url', '--timeout', '--json', 'Exit codes'])
     assert.ok(help.stdout.includes(word), word);
   assert.match((await run(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);
 });

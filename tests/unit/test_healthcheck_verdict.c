@@ -12,9 +12,9 @@
 static void
 assert_line(int status, const char *body, const char *expected)
 {
-	struct probe_answer a = {.status = status,
-	                         .body = (char *)(uintptr_t)body,
-	                         .len = body != NULL ? strlen(body) : 0};
+	struct http_answer a = {.status = status,
+	                        .body = (char *)(uintptr_t)body,
+	                        .len = body != NULL ? strlen(body) : 0};
 	char line[VERDICT_LINE_MAX];
 
 	verdict_not_well(line, &a, "ready");
@@ -58,7 +58,7 @@ a_long_answer_is_cut_between_characters(void **state)
 {
 	for (size_t shift = 0; shift < 4; shift++) {
 		char body[4096] = "{\"reasons\":[\"", line[VERDICT_LINE_MAX];
-		struct probe_answer a = {.status = 503, .body = body};
+		struct http_answer a = {.status = 503, .body = body};
 		size_t at = strlen(body), len;
 
 		for (size_t i = 0; i < shift; i++)
