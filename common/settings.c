@@ -210,7 +210,6 @@ check_available(struct load *l)
 		{"CODEX_TOOL_APPROVAL",
 	         s->tool_approval != NULL && strcmp(s->tool_approval,     "deny") != 0},
 		{"CODEX_PROFILE=agent",                         s->profile == PROFILE_AGENT                                },
-		{"CODEX_HISTORY_MODE=transcript",                         s->history_mode == HISTORY_TRANSCRIPT},
 	};
 
 	for (size_t i = 0; i < NELEM(missing); i++)

@@ -131,6 +131,7 @@ build_turns(struct proxy *p, struct err *err)
 		.pool = p->pool,
 		.thread = {.workspace = p->workspace,
 	                   .base_instructions = p->instructions,
+	                   .transcript = s->history_mode == HISTORY_TRANSCRIPT,
 	                   .call_timeout_ms = CALL_TIMEOUT_MS,
 	                   .completion_grace_ms = COMPLETION_GRACE_MS},
 		.max_running = (unsigned)s->max_concurrent,
@@ -201,6 +202,7 @@ proxy_build(struct proxy *p, struct err *err)
 	struct backend_pool_config pool = {
 		.loop = &p->loop,
 		.client_version = SIDECAR_VERSION,
+		.transcript = s->history_mode == HISTORY_TRANSCRIPT,
 		.sweep_interval_ms = (uint64_t)s->orphan_sweep_interval_ms,
 		.stranger_turn_ms = (uint64_t)s->proxy_timeout_ms + STRANGER_SPARE_MS,
 		.on_change = proxy_on_backends_change,

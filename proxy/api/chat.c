@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/api/abilities.h"
 #include "proxy/api/answer.h"
 #include "proxy/api/chat_internal.h"
 #include "proxy/api/errors.h"
@@ -228,6 +229,18 @@ submit(struct chat *c)
 	return begin_choices(c);
 }
 
+static bool
+parse(struct chat *c, const char *body, size_t len, struct api_error *error)
+{
+	const struct settings *settings = c->api->settings;
+	struct chat_request *r = &c->request;
+
+	if (!chat_request_parse(r, body, len, settings->default_effort, error))
+		return false;
+	return abilities_check(settings, r->base.conversation,
+	                       r->legacy_functions ? "functions" : "tools", error);
+}
+
 void
 chat_handle(struct api *api, struct http_exchange *x)
 {
@@ -247,7 +260,7 @@ chat_handle(struct api *api, struct http_exchange *x)
 	c->outcome = "internal_error";
 	http_set_data(x, c);
 	body = http_body(x, &len);
-	if (!chat_request_parse(&c->request, body, len, api->settings->default_effort, &error)) {
+	if (!parse(c, body, len, &error)) {
 		c->outcome = "invalid_request";
 		reply_error(c, &error);
 		return;

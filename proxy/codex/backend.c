@@ -234,7 +234,7 @@ on_initialized(void *arg, json_t *result, const struct rpc_error *error)
 
 /* What we have no use for is not sent to us. */
 static json_t *
-unwanted_notifications(void)
+unwanted_notifications(bool transcript)
 {
 	static const char *const names[] = {
 		"thread/started",
@@ -252,8 +252,24 @@ unwanted_notifications(void)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < NELEM(names); i++)
-		(void)json_array_append_new(list, json_string(names[i]));
+		/* raw events would say it better, but there are none then */
+		if (!transcript || strcmp(names[i], "item/completed") != 0)
+			(void)json_array_append_new(list, json_string(names[i]));
 	return list;
+}
+
+/* NULL: no memory. */
+static json_t *
+initialize_params(const struct backend_pool_config *config)
+{
+	json_t *capabilities =
+		json_pack("{s:b,s:o}", "requestAttestation", 0, "optOutNotificationMethods",
+	                  unwanted_notifications(config->transcript));
+
+	if (!config->transcript)
+		(void)json_object_set_new(capabilities, "experimentalApi", json_true());
+	return json_pack("{s:{s:s,s:n,s:s},s:o}", "clientInfo", "name", "codex-sidecar", "title",
+	                 "version", config->client_version, "capabilities", capabilities);
 }
 
 static void
@@ -266,10 +282,7 @@ on_open(void *arg, struct rpc *rpc)
 
 	if (rpc != b->rpc)
 		return;
-	params = json_pack("{s:{s:s,s:n,s:s},s:{s:b,s:b,s:o}}", "clientInfo", "name",
-	                   "codex-sidecar", "title", "version", b->pool->config.client_version,
-	                   "capabilities", "experimentalApi", 1, "requestAttestation", 0,
-	                   "optOutNotificationMethods", unwanted_notifications());
+	params = initialize_params(&b->pool->config);
 	text = json_to_text(params, &len);
 	set_state(b, BACKEND_GREETING, "it has not answered initialize yet");
 	if (text != NULL)

@@ -22,6 +22,7 @@ struct backend_pool_config {
 	struct lws_context *ctx;
 	uv_loop_t *loop;
 	const char *client_version;
+	bool transcript;            /* as in thread_config: the experimental API is not asked for */
 	uint64_t sweep_interval_ms; /* between two looks for threads that nobody needs */
 	uint64_t stranger_turn_ms;  /* a turn of somebody unknown that is older is broken off */
 	/* Some backend became usable or unusable, or the model list changed. */

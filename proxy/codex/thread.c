@@ -2,6 +2,7 @@
  *
  * What notifications mean is in thread_events.c; here is what is asked, and in which order it all
  * ends. A thread outlives its turn by the calls that clean up after it. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,10 +58,17 @@ part(struct thread *t)
 /* --- calls ---------------------------------------------------------------------------------- */
 
 /* Why a call cannot be sent. */
-static const struct unsent lost = {FAILURE_BACKEND_LOST, "The connection to Codex was lost."};
-static const struct unsent no_memory = {FAILURE_INTERNAL, "Out of memory."};
-static const struct unsent too_large = {FAILURE_CONTEXT_LENGTH,
-                                        "The request is larger than Codex takes (64 MiB)."};
+static const struct unsent lost = {.kind = FAILURE_BACKEND_LOST,
+                                   .message = "The connection to Codex was lost."};
+static const struct unsent no_memory = {.kind = FAILURE_INTERNAL, .message = "Out of memory."};
+static const struct unsent no_tools = {
+	.kind = FAILURE_INVALID_REQUEST,
+	.message = "Functions are not available on this server: it sends conversations as one "
+		   "text.",
+	.param = "tools"};
+static const struct unsent too_large = {.kind = FAILURE_CONTEXT_LENGTH,
+                                        .message =
+                                                "The request is larger than Codex takes (64 MiB)."};
 
 /* False: it cannot be sent, t->unsent says why. */
 static bool
@@ -126,6 +134,8 @@ fail_unsent(struct thread *t)
 	struct failure failure;
 
 	failure_set(&failure, t->unsent->kind, "%s", t->unsent->message);
+	if (t->unsent->param != NULL)
+		strcpy(failure.upstream_param, t->unsent->param);
 	thread_fail(t, &failure);
 }
 
@@ -297,22 +307,62 @@ on_injected(void *arg, json_t *result, const struct rpc_error *error)
 		fail_call(t, CALL_INJECT, error);
 }
 
-/* The history and the turn go out together: codex handles the calls of a thread in order. */
 static bool
+inject_history(struct thread *t)
+{
+	struct json_buf params = {0};
+	bool sent;
+
+	if (json_array_size(t->conversation->items) == 0)
+		return true;
+	thread_params_inject(&params, t->link.id, t->conversation);
+	sent = call(t, CALL_INJECT, &params, on_injected);
+	json_buf_free(&params);
+	return sent;
+}
+
+static void
+start_turn(struct thread *t, const struct json_buf *params)
+{
+	t->turn_asked = call(t, CALL_TURN, params, on_turn_started);
+	if (!t->turn_asked)
+		fail_unsent(t);
+}
+
+static void
+fail_transcript(struct thread *t, const struct err *err)
+{
+	switch (err->code) {
+	case -EMSGSIZE:
+		thread_fail_with(t, FAILURE_CONTEXT_LENGTH, err->text);
+		break;
+	case -EINVAL:
+		thread_fail_with(t, FAILURE_INVALID_REQUEST, err->text);
+		break;
+	default:
+		thread_fail_with(t, FAILURE_INTERNAL, "Out of memory.");
+	}
+}
+
+/* The history and the turn go out together: codex handles the calls of a thread in order. */
+static void
 ask_for_turn(struct thread *t)
 {
-	struct json_buf inject = {0}, turn = {0};
-	bool sent = true;
+	struct json_buf params = {0};
+	struct err err;
 
-	if (json_array_size(t->conversation->items) > 0) {
-		thread_params_inject(&inject, t->link.id, t->conversation);
-		sent = call(t, CALL_INJECT, &inject, on_injected);
-		json_buf_free(&inject);
+	if (t->config->transcript) {
+		if (thread_params_turn_as_text(&params, t->link.id, t->conversation, &err) < 0)
+			fail_transcript(t, &err);
+		else
+			start_turn(t, &params);
+	} else if (inject_history(t)) {
+		thread_params_turn(&params, t->link.id, t->conversation);
+		start_turn(t, &params);
+	} else {
+		fail_unsent(t);
 	}
-	thread_params_turn(&turn, t->link.id, t->conversation);
-	t->turn_asked = sent && call(t, CALL_TURN, &turn, on_turn_started);
-	json_buf_free(&turn);
-	return t->turn_asked;
+	json_buf_free(&params);
 }
 
 /* It goes into the calls' text as it is. */
@@ -342,8 +392,7 @@ on_started(void *arg, json_t *result, const struct rpc_error *error)
 		leave_on(t); /* cancelled meanwhile */
 		return;
 	}
-	if (!ask_for_turn(t))
-		fail_unsent(t);
+	ask_for_turn(t);
 }
 
 /* --- its end, when nobody tells it ----------------------------------------------------------- */
@@ -465,7 +514,9 @@ thread_begin(struct backend *b, const struct thread_config *config, const struct
 	t->timer.data = t;
 	backend_add_thread(b, &t->link);
 	thread_params_start(&params, config, c);
-	if (!call(t, CALL_START, &params, on_started))
+	if (config->transcript && c->tools != NULL)
+		t->unsent = &no_tools;
+	if (t->unsent != NULL || !call(t, CALL_START, &params, on_started))
 		set_timer(t, 0); /* said from the loop: never from inside this call */
 	json_buf_free(&params);
 	return t;

@@ -4,6 +4,7 @@
 #ifndef SIDECAR_PROXY_CODEX_THREAD_H
 #define SIDECAR_PROXY_CODEX_THREAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proxy/codex/backend.h"
@@ -16,12 +17,14 @@ struct thread;
 struct thread_config {
 	const char *workspace;         /* cwd of every thread: an empty folder */
 	const char *base_instructions; /* "" none, NULL codex's own, else the text */
-	uint64_t call_timeout_ms;      /* one JSON-RPC call */
+	bool transcript; /* the history as one text: nothing of the experimental API is used */
+	uint64_t call_timeout_ms;     /* one JSON-RPC call */
 	uint64_t completion_grace_ms; /* from the last of a response to asking for the turn's end */
 };
 
-/* Begins at once: thread/start, thread/inject_items, turn/start with empty input. on_event is
- * called later, never from inside this call; after FINISHED or FAILED the thread is gone (it
+/* Begins at once: thread/start, thread/inject_items, turn/start with empty input (as a transcript:
+ * thread/start, turn/start; tools are a failure then, for there is no way to offer them). on_event
+ * is called later, never from inside this call; after FINISHED or FAILED the thread is gone (it
  * unsubscribes by itself). The conversation is borrowed until the first of: FINISHED, FAILED,
  * thread_cancel. NULL: no memory. */
 struct thread *thread_begin(struct backend *b, const struct thread_config *config,

@@ -136,6 +136,15 @@ add_tool_call(struct thread *t, json_t *call)
 }
 
 static void
+hear_whole_message(struct thread *t, json_t *message)
+{
+	thread_mark_started(t);
+	if (!thread_is_over(t))
+		thread_hear_message(t, message);
+	thread_settle(t); /* it may have been the last one */
+}
+
+static void
 on_raw_item(struct thread *t, json_t *params)
 {
 	json_t *item = json_get_object(params, "item");
@@ -150,11 +159,27 @@ on_raw_item(struct thread *t, json_t *params)
 	} else if (strcmp(type, "reasoning") == 0) {
 		thread_mark_started(t);
 	} else if (strcmp(type, "message") == 0 && role != NULL && strcmp(role, "assistant") == 0) {
-		thread_mark_started(t);
-		if (!thread_is_over(t))
-			thread_hear_message(t, item);
-		thread_settle(t); /* it may have been the last one */
+		hear_whole_message(t, item);
 	}
+}
+
+/* Where there are no raw events: a message, complete. */
+static void
+on_item_completed(struct thread *t, json_t *params)
+{
+	json_t *item = json_get_object(params, "item");
+	const char *type = json_get_string(item, "type");
+	json_auto_t *message = NULL;
+
+	if (!t->config->transcript || type == NULL || strcmp(type, "agentMessage") != 0)
+		return;
+	message = json_pack("{s:O*,s:O*,s:[{s:O*}]}", "id", json_object_get(item, "id"), "phase",
+	                    json_object_get(item, "phase"), "content", "text",
+	                    json_object_get(item, "text"));
+	if (message != NULL)
+		hear_whole_message(t, message);
+	else
+		thread_fail_with(t, FAILURE_INTERNAL, "Out of memory.");
 }
 
 /* Figures that cannot be are ignored. */
@@ -220,6 +245,23 @@ has_tool_calls(const struct thread *t)
 	return json_array_size(t->tool_calls) > 0;
 }
 
+/* One of the model's responses is complete. False: the thread has failed. */
+static bool
+end_response(struct thread *t)
+{
+	thread_mark_started(t);
+	if (!thread_text_is_whole(t)) {
+		thread_fail_with(
+			t, FAILURE_STREAM_DISCONNECTED,
+			"The model's stream broke, and a second try said less than the first.");
+		return false;
+	}
+	thread_end_text(t);
+	t->retries = 0;
+	t->completed = true; /* whatever happens in an event: the answer is whole */
+	return true;
+}
+
 static void
 on_raw_response(struct thread *t, json_t *params)
 {
@@ -230,16 +272,8 @@ on_raw_response(struct thread *t, json_t *params)
 		return; /* told twice */
 	if (id != NULL && strlen(id) < sizeof(t->response_id))
 		strcpy(t->response_id, id);
-	thread_mark_started(t);
-	if (!thread_text_is_whole(t)) {
-		thread_fail_with(
-			t, FAILURE_STREAM_DISCONNECTED,
-			"The model's stream broke, and a second try said less than the first.");
+	if (!end_response(t))
 		return;
-	}
-	thread_end_text(t);
-	t->retries = 0;
-	t->completed = true; /* whatever happens in an event: the answer is whole */
 	if (usage != NULL) {
 		read_usage(&t->usage, usage);
 		t->usage_known = true;
@@ -256,7 +290,13 @@ on_token_usage(struct thread *t, json_t *params)
 {
 	json_t *total = json_get_object(json_get_object(params, "tokenUsage"), "total");
 
-	if (t->usage_known || total == NULL)
+	/* Where there are no raw events this is what ends a response. */
+	if (t->config->transcript) {
+		if (!end_response(t))
+			return;
+		thread_settle(t);
+	}
+	if (t->usage_known || total == NULL || thread_is_over(t))
 		return;
 	t->usage = (struct usage){0};
 	read_usage(&t->usage, total);
@@ -384,6 +424,7 @@ static const struct {
 	{"item/agentMessage/delta",         false, on_text_delta    },
 	{"item/reasoning/summaryTextDelta", false, on_summary_delta },
 	{"item/started",                    false, on_item_started  },
+	{"item/completed",                  false, on_item_completed},
 	{"rawResponseItem/completed",       false, on_raw_item      },
 	{"rawResponse/completed",           false, on_raw_response  },
 	{"thread/tokenUsage/updated",       false, on_token_usage   },

@@ -43,6 +43,7 @@ struct thread_item {
 struct unsent {
 	enum failure_kind kind;
 	const char *message;
+	const char *param; /* of the request, that is at fault; NULL: none */
 };
 
 struct thread {
@@ -121,7 +122,7 @@ void thread_events_free(struct thread *t);
 void thread_begin_message(struct thread *t, const char *id, const json_t *item);
 /* A delta in a shape that the scanner does not know. */
 void thread_hear_slow_delta(struct thread *t, json_t *params, enum delta_kind kind);
-/* A raw message, complete: says it if it came without deltas. */
+/* A message as a Responses item, complete: says it if it came without deltas. */
 void thread_hear_message(struct thread *t, const json_t *message);
 /* The current response begins again. */
 void thread_restart_text(struct thread *t);

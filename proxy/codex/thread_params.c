@@ -1,6 +1,8 @@
 /* thread_params: a conversation as the params of the three calls that begin its turn. */
 #include "proxy/codex/thread_params.h"
 
+#include "proxy/codex/transcript.h"
+
 /* value: taken over. */
 static void
 print_and_free(struct json_buf *out, json_t *value)
@@ -41,18 +43,26 @@ thread_settings(const struct conversation *c)
 	return c->verbosity != NULL ? json_pack("{s:s}", "model_verbosity", c->verbosity) : NULL;
 }
 
+/* What an app-server takes only where the experimental API was asked for. False: no memory. */
+static bool
+add_experimental(json_t *params, const struct conversation *c)
+{
+	return json_object_set_new(params, "environments", json_array()) == 0 &&
+	       json_object_set_new(params, "experimentalRawEvents", json_true()) == 0 &&
+	       (c->tools == NULL ||
+	        json_object_set_new(params, "dynamicTools", dynamic_tools(c)) == 0);
+}
+
 void
 thread_params_start(struct json_buf *out, const struct thread_config *config,
                     const struct conversation *c)
 {
-	json_t *params =
-		json_pack("{s:s,s:b,s:s,s:s,s:s,s:s*,s:[],s:b,s:o*}", "model", c->model,
-	                  "ephemeral", 1, "approvalPolicy", "never", "sandbox", "read-only", "cwd",
-	                  config->workspace, "baseInstructions", config->base_instructions,
-	                  "environments", "experimentalRawEvents", 1, "config", thread_settings(c));
+	json_t *params = json_pack("{s:s,s:b,s:s,s:s,s:s,s:s*,s:o*}", "model", c->model,
+	                           "ephemeral", 1, "approvalPolicy", "never", "sandbox",
+	                           "read-only", "cwd", config->workspace, "baseInstructions",
+	                           config->base_instructions, "config", thread_settings(c));
 
-	if (c->tools != NULL &&
-	    json_object_set_new(params, "dynamicTools", dynamic_tools(c)) != 0) {
+	if (!config->transcript && !add_experimental(params, c)) {
 		json_decref(params);
 		params = NULL;
 	}
@@ -65,12 +75,33 @@ thread_params_inject(struct json_buf *out, const char *thread_id, const struct c
 	print_and_free(out, json_pack("{s:s,s:O}", "threadId", thread_id, "items", c->items));
 }
 
+/* input: taken over. */
+static void
+print_turn(struct json_buf *out, const char *thread_id, json_t *input, const struct conversation *c)
+{
+	print_and_free(out, json_pack("{s:s,s:o,s:s*,s:s*,s:s*,s:O*}", "threadId", thread_id,
+	                              "input", input, "effort", c->effort, "summary", c->summary,
+	                              "serviceTierForTurn", c->service_tier, "outputSchema",
+	                              c->output_schema));
+}
+
 void
 thread_params_turn(struct json_buf *out, const char *thread_id, const struct conversation *c)
 {
 	/* Empty input: the model runs on the injected history as it stands. */
-	print_and_free(out,
-	               json_pack("{s:s,s:[],s:s*,s:s*,s:s*,s:O*}", "threadId", thread_id, "input",
-	                         "effort", c->effort, "summary", c->summary, "serviceTierForTurn",
-	                         c->service_tier, "outputSchema", c->output_schema));
+	print_turn(out, thread_id, json_array(), c);
+}
+
+int
+thread_params_turn_as_text(struct json_buf *out, const char *thread_id,
+                           const struct conversation *c, struct err *err)
+{
+	struct transcript transcript;
+	int r = transcript_build(&transcript, c->items, err);
+
+	if (r < 0)
+		return r;
+	print_turn(out, thread_id, transcript_input(&transcript), c);
+	transcript_fini(&transcript);
+	return 0;
 }

@@ -234,12 +234,15 @@ static int
 gather_image(struct builder *b, const json_t *part)
 {
 	const char *url = json_get_string(part, "image_url");
+	json_t *image = NULL;
 	char name[32];
 
 	if (url == NULL)
 		return refuse(b, "an image without image_url");
-	if (json_array_append_new(b->images, json_pack("{s:s,s:s}", "type", "image", "url", url)) !=
-	    0)
+	image = json_pack("{s:s,s:O,s:O*}", "type", "image", "url",
+	                  json_object_get(part, "image_url"), "detail",
+	                  json_object_get(part, "detail"));
+	if (json_array_append_new(b->images, image) != 0)
 		return err_set(b->err, -ENOMEM, "no memory");
 	snprintf(name, sizeof(name), "[image %zu]", json_array_size(b->images));
 	gather(b, name);

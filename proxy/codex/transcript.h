@@ -17,7 +17,8 @@
 struct transcript {
 	char *text; /* NUL-terminated, but NUL may be inside: len counts */
 	size_t len;
-	json_t *images; /* array of input parts {type:"image", url}; [image 1] is the first */
+	json_t *images; /* array of input parts {type:"image", url, detail}; [image 1] is the first
+	                 */
 };
 
 /* items: Responses items (message, function_call, function_call_output; reasoning is left out: it

@@ -28,6 +28,9 @@ const METHODS = [
   'thread/read', 'thread/unsubscribe', 'thread/loaded/list',
 ];
 
+// What a proxy that sends transcripts has no use for.
+const BY_ITEMS = ['thread/inject_items'];
+
 const assertRight = (wrong) => assert.ok(wrong === undefined, wrong);
 
 const PIXEL = 'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
@@ -60,87 +63,106 @@ const full = {
     { role: 'tool', tool_call_id: 'call_1', content: 'a dot' },
     { role: 'tool', tool_call_id: 'call_2', content: [{ type: 'text', text: 'a' }, { type: 'text', text: 'dot' }] },
     { role: 'assistant', content: null, refusal: 'I will not say.' },
-    { role: 'user', content: '!say 1 0 {"a":"dot"}' },
+    { role: 'user', content: 'Say it.\n!say 1 0 {"a":"dot"}' },
   ],
 };
 
-describe('the protocol of the installed codex', needsCodex, () => {
-  let dir, pair, relay, proxy, protocol;
+// A proxy, and all that it says to the real codex.
+class Session {
+  async start(env = {}) {
+    this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'relay-'));
+    this.pair = await Pair.start();
+    const socket = path.join(this.dir, 'relay.sock');
+    this.relay = await Relay.start(socket, this.pair.socketUrl.replace('unix://', ''));
+    this.relay.onSent = (message) => this.secondPage(message);
+    this.relay.onHeard = (message) => {
+      const firstModels = message.id === this.sent('model/list')[0]?.id && message.result?.data;
+      if (firstModels) message.result.nextCursor = 'second page';
+      return true;
+    };
+    this.proxy = await LoneProxy.start(`unix://${socket}`, { CODEX_ORPHAN_SWEEP_INTERVAL_MS: '100', ...env });
+    await isReady(this.proxy);
+  }
 
-  const sent = (method) => relay.sent.all.filter((m) => m.method === method);
-  const params = (method) => sent(method).map((m) => m.params);
+  async stop() {
+    try {
+      await this.proxy?.stop();
+      await this.pair?.stop();
+    } finally {
+      this.relay?.stop();
+      await this.proxy?.kill();
+      await this.pair?.dispose();
+      if (this.proxy) fs.rmSync(this.proxy.root, { recursive: true, force: true });
+      fs.rmSync(this.dir, { recursive: true, force: true });
+    }
+  }
+
+  sent(method) {
+    return this.relay.sent.all.filter((m) => m.method === method);
+  }
+
+  params(method) {
+    return this.sent(method).map((m) => m.params);
+  }
 
   // A second page of models that codex has not: the cursor is ours.
-  function secondPage(message) {
+  secondPage(message) {
     if (message.method !== 'model/list' || !message.params.cursor) return true;
-    relay.say({ id: message.id, result: { data: [], nextCursor: null } });
+    this.relay.say({ id: message.id, result: { data: [], nextCursor: null } });
     return false;
   }
 
   // Each phase makes the proxy send what nothing else makes it send.
-  async function session() {
-    const answer = await post(proxy.port, JSON.stringify(full));
+  async run(body) {
+    const { relay, proxy } = this;
+    const answer = await post(proxy.port, JSON.stringify(body));
     assert.equal(answer.status, 200, answer.text);
     assert.equal(answer.json.choices[0].message.content, '{"a":"dot"}');
 
-    const called = await chat(proxy.port, '!tool look {"at":"it"}', { tools: full.tools });
-    assert.equal(called.json.choices[0].finish_reason, 'tool_calls', called.text);
-
-    const left = stream(proxy.port, '!say 500 100 tick');
+    const left = stream(proxy.port, 'go\n!say 500 100 tick');
     await left.text('tick0');
-    const leftThread = params('turn/start').at(-1).threadId;
+    const leftThread = this.params('turn/start').at(-1).threadId;
     left.abort();
     await relay.sent.first((m) => m.method === 'turn/interrupt' && m.params.threadId === leftThread, 'turn/interrupt');
 
     relay.onHeard = (message) => message.method !== 'turn/completed';
-    const reconciled = await chat(proxy.port, '!say 1 0 not told to be over');
+    const reconciled = await chat(proxy.port, 'go\n!say 1 0 not told to be over');
     assert.equal(reconciled.status, 200, reconciled.text);
+    assert.equal(reconciled.json.choices[0].message.content, 'not told to be over');
     relay.onHeard = () => true;
 
-    const stranger = await AppServerClient.connect(pair.socketUrl);
+    const stranger = await AppServerClient.connect(this.pair.socketUrl);
     const { thread } = await stranger.call('thread/start', { ephemeral: true });
     for (const method of ['thread/read', 'thread/unsubscribe'])
       await relay.sent.first((m) => m.method === method && m.params.threadId === thread.id, `${method} of a stranger's`);
     stranger.close();
 
-    const lost = stream(proxy.port, '!say 500 100 tock');
+    const lost = stream(proxy.port, 'go\n!say 500 100 tock');
     await lost.text('tock0');
-    const { threadId } = params('turn/start').at(-1);
+    const { threadId } = this.params('turn/start').at(-1);
     const cutAt = relay.sent.mark;
     relay.cut();
     await relay.sent.first((m) => m.method === 'turn/interrupt' && m.params.threadId === threadId, 'turn/interrupt after the loss', cutAt);
     await lost.end();
     await until(async () => (await proxy.readyz()).status === 200, 'the proxy to be ready again');
   }
+}
+
+describe('the protocol of the installed codex', needsCodex, () => {
+  const session = new Session();
+  const sent = (method) => session.sent(method);
+  const params = (method) => session.params(method);
+  let relay, protocol;
 
   before(async () => {
-    dir = fs.mkdtempSync(path.join(os.tmpdir(), 'relay-'));
     protocol = await Protocol.ofCodex();
-    pair = await Pair.start();
-    const socket = path.join(dir, 'relay.sock');
-    relay = await Relay.start(socket, pair.socketUrl.replace('unix://', ''));
-    relay.onSent = secondPage;
-    relay.onHeard = (message) => {
-      const firstModels = message.id === sent('model/list')[0]?.id && message.result?.data;
-      if (firstModels) message.result.nextCursor = 'second page';
-      return true;
-    };
-    proxy = await LoneProxy.start(`unix://${socket}`, { CODEX_ORPHAN_SWEEP_INTERVAL_MS: '100' });
-    await isReady(proxy);
-    await session();
+    await session.start();
+    relay = session.relay;
+    await session.run(full);
+    const called = await chat(session.proxy.port, '!tool look {"at":"it"}', { tools: full.tools });
+    assert.equal(called.json.choices[0].finish_reason, 'tool_calls', called.text);
   });
-  after(async () => {
-    try {
-      await proxy?.stop();
-      await pair?.stop();
-    } finally {
-      relay?.stop();
-      await proxy?.kill();
-      await pair?.dispose();
-      if (proxy) fs.rmSync(proxy.root, { recursive: true, force: true });
-      fs.rmSync(dir, { recursive: true, force: true });
-    }
-  });
+  after(() => session.stop());
 
   for (const method of METHODS)
     test(`${method}: each that was sent is right by the schema`, () => {
@@ -246,5 +268,56 @@ describe('the protocol of the installed codex', needsCodex, () => {
       assert.ok(names.has(method), `${method} was never heard`);
     for (const message of heard.filter((m) => notifications.handled.includes(m.method)))
       assertRight(protocol.wrongNotification(message));
+  });
+});
+
+describe('the protocol of the installed codex, without its experimental part', needsCodex, () => {
+  const session = new Session();
+  const methods = METHODS.filter((method) => !BY_ITEMS.includes(method));
+  let protocol;
+
+  before(async () => {
+    protocol = await Protocol.ofCodex({ experimental: false });
+    await session.start({ CODEX_HISTORY_MODE: 'transcript' });
+    const { tools, ...rest } = full;
+    await session.run(rest);
+  });
+  after(() => session.stop());
+
+  test('each call that a proxy of transcripts sends is right by the stable schema, and there is no other', () => {
+    for (const method of methods) {
+      assert.ok(session.sent(method).length > 0, `${method} was never sent`);
+      for (const message of session.sent(method)) assertRight(protocol.wrongCall(message));
+    }
+    const spoken = new Set(session.relay.sent.all.map((m) => m.method).filter(Boolean));
+    assert.deepEqual([...spoken].sort(), [...methods].sort());
+  });
+
+  test('the experimental API is not asked for; a member of it would be found out', () => {
+    for (const { capabilities } of session.params('initialize')) assert.ok(!('experimentalApi' in capabilities));
+    const start = structuredClone(session.sent('thread/start')[0]);
+    for (const [member, value] of [['environments', []], ['experimentalRawEvents', true], ['dynamicTools', []]])
+      assert.match(
+        protocol.wrongCall({ ...start, params: { ...start.params, [member]: value } }),
+        new RegExp(`^thread/start: .* ${member}`),
+      );
+  });
+
+  test('text and image are the input of the turn, with everything else that a turn may hold', () => {
+    const [first] = session.params('turn/start');
+    assert.deepEqual(first.input.map((part) => part.type), ['text', 'image']);
+    for (const member of ['effort', 'outputSchema', 'serviceTierForTurn']) assert.ok(member in first, member);
+    assert.deepEqual(session.params('thread/start')[0].config, { model_verbosity: 'high' });
+  });
+
+  test('raw events do not come, and what is heard is right by the schema', () => {
+    const heard = session.relay.heard.all.filter((m) => m.method && m.id === undefined);
+    const names = new Set(heard.map((m) => m.method));
+    for (const method of ['item/agentMessage/delta', 'item/completed', 'thread/tokenUsage/updated', 'turn/completed'])
+      assert.ok(names.has(method), `${method} was never heard`);
+    for (const message of heard) {
+      assert.ok(!message.method.startsWith('raw'), message.method);
+      assertRight(protocol.wrongNotification(message));
+    }
   });
 });

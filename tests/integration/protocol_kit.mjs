@@ -43,11 +43,11 @@ function withNeeded({ $schema, definitions = {}, ...schema }) {
 
 export class Protocol {
   // The schema's files, as codex writes them.
-  static async ofCodex() {
+  static async ofCodex({ experimental = true } = {}) {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'schema-'));
     try {
       const out = path.join(dir, 'out');
-      const args = ['app-server', 'generate-json-schema', '--experimental', '--out', out];
+      const args = ['app-server', 'generate-json-schema', '--out', out, ...(experimental ? ['--experimental'] : [])];
       const env = { PATH: process.env.PATH, HOME: dir, CODEX_HOME: dir };
       await promisify(execFile)(realCodex, args, { env, timeout: DEADLINE_MS });
       const read = (file) => JSON.parse(fs.readFileSync(path.join(out, file), 'utf8'));

@@ -375,6 +375,7 @@ setup(void **state)
 	if (lws_context_open(&lws, &loop, NULL) != 0)
 		return -1;
 	changes = 0;
+	thread_config.transcript = false;
 	thread_config.call_timeout_ms = CALL_MS;
 	thread_config.completion_grace_ms = GRACE_MS;
 	pool = new_pool(3600000, 3600000);

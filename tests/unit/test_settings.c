@@ -182,15 +182,13 @@ static void
 what_this_version_does_not_do_is_refused(void **state)
 {
 	char *text =
-		complaints(4, SETTING_PROXY,
-	                   ENV(KEY, "CODEX_PROFILE=agent", "CODEX_HISTORY_MODE=transcript",
-	                       "CODEX_IMAGE_FETCH_HOSTS=example.com", "CODEX_TOOL_APPROVAL=allow"));
+		complaints(3, SETTING_PROXY,
+	                   ENV(KEY, "CODEX_PROFILE=agent", "CODEX_IMAGE_FETCH_HOSTS=example.com",
+	                       "CODEX_TOOL_APPROVAL=allow"));
 
-	assert_string_equal(text,
-	                    "CODEX_IMAGE_FETCH_HOSTS: is not available in this version\n"
-	                    "CODEX_TOOL_APPROVAL: is not available in this version\n"
-	                    "CODEX_PROFILE=agent: is not available in this version\n"
-	                    "CODEX_HISTORY_MODE=transcript: is not available in this version\n");
+	assert_string_equal(text, "CODEX_IMAGE_FETCH_HOSTS: is not available in this version\n"
+	                          "CODEX_TOOL_APPROVAL: is not available in this version\n"
+	                          "CODEX_PROFILE=agent: is not available in this version\n");
 	free(text);
 }
 

@@ -277,6 +277,47 @@ a_request_that_is_too_large_is_told_so(void **state)
 	assert_false(caller.failure.retryable);
 }
 
+/* What cannot be said as one text is the request's fault, and never sent. */
+static void
+what_a_transcript_cannot_hold_is_refused(void **state)
+{
+	size_t len = (size_t)1 << 20;
+	char *text = malloc(len + 1);
+
+	thread_config.transcript = true;
+	memset(text, 'x', len);
+	text[len] = '\0';
+	begin_turn(text);
+	free(text);
+	run_to_the_end();
+	assert_failed(FAILURE_CONTEXT_LENGTH);
+	memset(&caller, 0, sizeof(caller));
+	begin_turn("hi");
+	(void)json_object_set_new(json_array_get(caller.conversation->items, 0), "type",
+	                          json_string("odd"));
+	run_to_the_end();
+	assert_failed(FAILURE_INVALID_REQUEST);
+	assert_int_equal(heard(&fake, "\"turn/start\""), 0);
+}
+
+static void
+functions_are_never_left_out_of_a_transcript_in_silence(void **state)
+{
+	thread_config.transcript = true;
+	memset(&caller, 0, sizeof(caller));
+	caller.conversation = conversation_new();
+	caller.conversation->model = strdup("gpt-5.5");
+	caller.conversation->items = json_array();
+	caller.conversation->tools = json_array();
+	caller.thread = thread_begin(backend_find(pool, 0), &thread_config, caller.conversation,
+	                             hear_event, &caller);
+	assert_int_equal(caller.events, 0);
+	run_to_the_end();
+	assert_failed(FAILURE_INVALID_REQUEST);
+	assert_string_equal(caller.failure.upstream_param, "tools");
+	assert_int_equal(heard(&fake, "\"thread/start\""), 0);
+}
+
 /* --- callers that go ------------------------------------------------------------------------ */
 
 static void
@@ -395,6 +436,8 @@ main(int argc, char **argv)
 		with_fake(a_call_that_is_refused_or_never_answered_fails_the_turn),
 		with_fake(cleaning_up_does_not_wait_for_ever),
 		with_fake(a_request_that_is_too_large_is_told_so),
+		with_fake(what_a_transcript_cannot_hold_is_refused),
+		with_fake(functions_are_never_left_out_of_a_transcript_in_silence),
 		with_fake(cancelled_before_the_thread_has_begun),
 		with_fake(cancelled_before_the_turn_is_answered),
 		with_fake(cancelled_in_the_middle_of_the_text),

@@ -227,6 +227,65 @@ parts_of_reasoning_are_counted_on_where_a_second_response_is_tried_again(void **
 	complete();
 }
 
+#define WHOLE(id, text)                                                                            \
+	",\"item\":{\"type\":\"agentMessage\",\"id\":\"" id "\",\"text\":\"" text                  \
+	"\",\"phase\":\"final_answer\"}"
+
+static void
+without_raw_events_a_message_that_comes_whole_is_said_once(void **state)
+{
+	notify("item/completed", WHOLE("w", "not heard where raw events say it"));
+	assert_string_equal(caller.text, "some");
+	thread_config.transcript = true;
+	notify("item/completed", WHOLE("msg_0", "some")); /* said in deltas */
+	assert_string_equal(caller.text, "some");
+	for (int twice = 0; twice < 2; twice++)
+		notify("item/completed", WHOLE("w", " \\\"more\\\""));
+	notify("item/completed", ",\"item\":{\"type\":\"agentMessage\",\"id\":\"x\"}");
+	notify("item/completed", ",\"item\":{\"type\":\"userMessage\",\"id\":\"u\"}");
+	assert_string_equal(caller.text, "some \\\"more\\\"");
+	complete();
+	assert_true(caller.finished);
+}
+
+static void
+without_raw_events_the_usage_ends_a_response(void **state)
+{
+	thread_config.transcript = true;
+	notify("thread/tokenUsage/updated", ",\"tokenUsage\":{\"total\":{\"totalTokens\":9}}");
+	notify("item/agentMessage/delta", ",\"itemId\":\"b\",\"delta\":\"thing\"");
+	/* it begins again, and that is the second response only */
+	notify("error", ",\"willRetry\":true,\"error\":{\"message\":7}");
+	notify("item/agentMessage/delta", ",\"itemId\":\"c\",\"delta\":\"things\"");
+	assert_string_equal(caller.text, "somethings");
+	notify("thread/tokenUsage/updated", ",\"tokenUsage\":{\"total\":{\"totalTokens\":20}}");
+	assert_int_equal(caller.usage.total_tokens, 20);
+	complete();
+	assert_true(caller.finished);
+}
+
+static void
+without_raw_events_a_second_try_that_says_less_fails(void **state)
+{
+	thread_config.transcript = true;
+	notify("error", ",\"willRetry\":true,\"error\":{\"message\":7}");
+	notify("item/agentMessage/delta", ",\"itemId\":\"b\",\"delta\":\"so\"");
+	notify("thread/tokenUsage/updated", ",\"tokenUsage\":{\"total\":{\"totalTokens\":9}}");
+	assert_int_equal(caller.failure.kind, FAILURE_STREAM_DISCONNECTED);
+	assert_string_equal(caller.text, "some");
+}
+
+static void
+without_raw_events_a_lost_end_is_found_out(void **state)
+{
+	thread_config.transcript = true;
+	thread_config.completion_grace_ms = 30;
+	notify("item/completed", WHOLE("msg_0", "some"));
+	RUN_UNTIL(heard(&fake, "thread/read") > 0);
+	assert_int_equal(caller.ends, 0); /* codex says that it goes on */
+	complete();
+}
+
 static void
 function_calls_with_holes_in_them_are_passed_on(void **state)
 {
@@ -306,6 +365,10 @@ main(int argc, char **argv)
 		with_turn(usage_may_come_from_the_thread),
 		with_turn(a_response_that_goes_on_ends_the_waiting_for_the_end),
 		with_turn(parts_of_reasoning_are_counted_on_where_a_second_response_is_tried_again),
+		with_turn(without_raw_events_a_message_that_comes_whole_is_said_once),
+		with_turn(without_raw_events_the_usage_ends_a_response),
+		with_turn(without_raw_events_a_second_try_that_says_less_fails),
+		with_turn(without_raw_events_a_lost_end_is_found_out),
 		with_turn(function_calls_with_holes_in_them_are_passed_on),
 		with_turn(what_is_told_twice_counts_once),
 		with_turn(more_messages_than_make_sense_end_the_turn),
