@@ -55,6 +55,7 @@ struct failure {
 	enum failure_class class_;
 	enum failure_kind kind;
 	bool retryable;          /* another backend, or a later try, may do better */
+	bool given_up;           /* it has been tried again and again: the caller should not */
 	int upstream_status;     /* HTTP status of the provider, 0 unknown */
 	int64_t retry_after_sec; /* -1 unknown */
 	/* Safe to show to the caller: no secret, no address. NUL-terminated UTF-8. */

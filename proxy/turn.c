@@ -10,12 +10,15 @@
 #include "common/log.h"
 #include "proxy/admission.h"
 
-/* A turn that was begun so often has met something that another try will not cure. */
-#define ATTEMPTS_MAX   8
+/* A turn that was begun so often has met something that another try will not cure. One that lost
+ * its app-server, or found it busy, is tried patiently: a crash is over in seconds. What codex has
+ * answered wrongly, or not at all, it mostly does again. */
+#define ATTEMPTS_MAX       8
+#define ATTEMPTS_WRONG_MAX 3
 /* Pause before a try after the first, doubled each time: a backend that says "overloaded" must not
  * be asked again in the same moment. */
-#define RETRY_PAUSE_MS 50
-#define DOUBLINGS_MAX  6
+#define RETRY_PAUSE_MS     50
+#define DOUBLINGS_MAX      6
 
 enum turn_state {
 	TURN_NEW,     /* submitted; enters admission with the next turn of the loop */
@@ -291,13 +294,31 @@ retry(struct turn *t, const struct failure *failure)
 		emit_model(t); /* the model that answered may have been another */
 }
 
+static unsigned
+attempts_max(enum failure_kind kind)
+{
+	return kind == FAILURE_BACKEND_ERROR || kind == FAILURE_BACKEND_TIMEOUT ? ATTEMPTS_WRONG_MAX
+	                                                                        : ATTEMPTS_MAX;
+}
+
 static bool
 may_retry(const struct turn *t, const struct failure *failure)
 {
-	if (t->committed || !failure->retryable || t->attempts >= ATTEMPTS_MAX)
+	if (t->committed || !failure->retryable || t->attempts >= attempts_max(failure->kind))
 		return false;
 	/* What the provider said has been retried by codex itself already. */
 	return failure->class_ == FAILURE_SERVER || failure->class_ == FAILURE_BUSY;
+}
+
+/* The last of its tries: were the caller to try as often as we, a request that brings app-servers
+ * down could bring down all of them. */
+static void
+give_up(struct turn *t, const struct failure *failure)
+{
+	struct failure last = *failure;
+
+	last.given_up = last.class_ == FAILURE_SERVER && t->attempts >= attempts_max(last.kind);
+	fail(t, &last);
 }
 
 static void
@@ -321,7 +342,7 @@ on_thread_event(void *arg, const struct event *event)
 		if (may_retry(t, event->failure))
 			retry(t, event->failure);
 		else
-			fail(t, event->failure);
+			give_up(t, event->failure);
 		return;
 	case EVENT_FINISHED:
 		report_outcome(t, NULL);

@@ -105,7 +105,7 @@ api_error_from_failure(struct api_error *e, const struct failure *failure)
 	copy(e->message, sizeof(e->message), failure->message);
 	e->retry_after_sec =
 		failure->retry_after_sec >= 0 ? failure->retry_after_sec : m->retry_after_sec;
-	e->do_not_retry = m->do_not_retry;
+	e->do_not_retry = m->do_not_retry || failure->given_up;
 	if (failure->kind == FAILURE_MODEL_NOT_FOUND)
 		copy(e->param, sizeof(e->param), "model");
 	if (failure->kind == FAILURE_UPSTREAM_REFUSED && failure->upstream_status >= 400 &&

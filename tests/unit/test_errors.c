@@ -102,6 +102,10 @@ the_providers_own_words_are_passed_on(void **state)
 	failure.retry_after_sec = 17;
 	api_error_from_failure(&error, &failure);
 	assert_int_equal(error.retry_after_sec, 17);
+	failure_set(&failure, FAILURE_BACKEND_LOST, "gone");
+	failure.given_up = true;
+	api_error_from_failure(&error, &failure);
+	assert_true(error.do_not_retry);
 	failure_set(&failure, FAILURE_MODEL_NOT_FOUND, "none");
 	api_error_from_failure(&error, &failure);
 	assert_string_equal(error.param, "model");

@@ -178,7 +178,7 @@ tries_are_paused_longer_and_longer_and_end(void **state)
 	open_turns(1, 1);
 	(void)submit(0);
 	for (unsigned i = 0; i < NELEM(pauses); i++) {
-		codex_fails(FAILURE_BACKEND_ERROR);
+		codex_fails(i < 6 ? FAILURE_NO_BACKEND : FAILURE_BACKEND_LOST);
 		assert_non_null(c->turn);
 		assert_stats(0, 0); /* the slot is another's meanwhile */
 		pass_time(&loop, pauses[i] - 1);
@@ -186,10 +186,41 @@ tries_are_paused_longer_and_longer_and_end(void **state)
 		pass_time(&loop, 1);
 		assert_non_null(codex.threads);
 	}
-	codex_fails(FAILURE_BACKEND_ERROR);
-	assert_failed(c, "MARMARMARMARMARMARMARMAX", FAILURE_BACKEND_ERROR);
+	codex_fails(FAILURE_BACKEND_LOST);
+	assert_failed(c, "MARMARMARMARMARMARMARMAX", FAILURE_BACKEND_LOST);
+	assert_true(c->failure.given_up);
 	assert_int_equal(codex.begun, 8);
 	assert_int_equal(told.outcomes, 8);
+}
+
+static void
+a_wrong_answer_is_not_asked_for_as_often_as_a_lost_one(void **state)
+{
+	static const enum failure_kind kinds[] = {FAILURE_BACKEND_ERROR, FAILURE_BACKEND_TIMEOUT};
+
+	open_turns(1, 1);
+	for (unsigned i = 0; i < NELEM(kinds); i++) {
+		(void)submit(i);
+		codex_fails(kinds[i]);
+		pass_time(&loop, 50);
+		codex_fails(kinds[i]);
+		pass_time(&loop, 100);
+		codex_fails(kinds[i]);
+		assert_failed(&callers[i], "MARMARMAX", kinds[i]);
+		assert_true(callers[i].failure.given_up);
+	}
+	callers[2].commit_at = 'T';
+	(void)submit(2);
+	codex_says_text("x");
+	codex_fails(FAILURE_BACKEND_ERROR);
+	assert_false(callers[2].failure.given_up); /* another try could do better */
+	(void)submit(3);
+	for (unsigned i = 0; i < 8; i++) {
+		codex_fails(FAILURE_NO_BACKEND);
+		pass_time(&loop, 1600);
+	}
+	assert_failed(&callers[3], "MARMARMARMARMARMARMARMAX", FAILURE_NO_BACKEND);
+	assert_false(callers[3].failure.given_up); /* and so could a later one */
 }
 
 static void
@@ -336,6 +367,7 @@ main(void)
 		with_turns(after_the_first_word_there_is_no_second_try),
 		with_turns(text_that_was_kept_back_does_not_forbid_a_second_try),
 		with_turns(tries_are_paused_longer_and_longer_and_end),
+		with_turns(a_wrong_answer_is_not_asked_for_as_often_as_a_lost_one),
 		with_turns(the_whole_deadline_counts_in_a_pause_too),
 		with_turns(an_idle_drain_is_done_at_once_but_not_from_inside),
 		with_turns(a_drain_lets_turns_end_and_refuses_new_ones),
