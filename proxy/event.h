@@ -26,7 +26,13 @@ enum event_kind {
 	EVENT_FAILED,    /* failure */
 };
 
-enum finish_reason { FINISH_STOP, FINISH_LENGTH, FINISH_TOOL_CALLS, FINISH_CONTENT_FILTER };
+enum finish_reason {
+	FINISH_STOP,
+	FINISH_LENGTH,
+	FINISH_TOOL_CALLS,
+	FINISH_CONTENT_FILTER,
+	FINISH_REFUSED, /* the model refuses to answer; its words are lost in codex */
+};
 
 enum message_phase { PHASE_FINAL, PHASE_COMMENTARY };
 

@@ -7,6 +7,8 @@
 #include "proxy/http/http.h"
 
 #define ANSWER_ID_DIGITS 24
+/* The words of a refusal are lost in codex: these stand for them. */
+#define ANSWER_REFUSAL   "The model refused to answer. (Codex does not hand its words on.)"
 
 /* Hexadecimal digits that no other answer has; NUL-terminated. */
 void answer_id(char out[ANSWER_ID_DIGITS + 1]);

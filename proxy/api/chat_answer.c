@@ -48,6 +48,7 @@ chat_finish_name(enum finish_reason finish, bool legacy)
 {
 	switch (finish) {
 	case FINISH_STOP:
+	case FINISH_REFUSED:
 		return "stop";
 	case FINISH_LENGTH:
 		return "length";
@@ -156,10 +157,11 @@ message_object(const struct chat_whole *whole)
 	json_t *text = answer_text(whole->content);
 	json_auto_t *message = NULL;
 
-	/* An answer without text is the empty string, unless it is calls. */
-	if (json_is_null(text) && whole->tool_calls == NULL)
+	/* An answer without text is the empty string, unless it is calls or a refusal. */
+	if (json_is_null(text) && whole->tool_calls == NULL && whole->refusal == NULL)
 		text = json_string("");
-	message = json_pack("{s:s,s:o,s:n}", "role", "assistant", "content", text, "refusal");
+	message = json_pack("{s:s,s:o,s:s?}", "role", "assistant", "content", text, "refusal",
+	                    whole->refusal);
 	if ((whole->reasoning->len > 0 || whole->reasoning->failed) &&
 	    json_object_set_new(message, "reasoning_content", answer_text(whole->reasoning)) != 0)
 		return NULL;

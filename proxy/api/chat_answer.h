@@ -45,6 +45,7 @@ struct chat_whole {
 	const struct json_buf *content;   /* escaped */
 	const struct json_buf *reasoning; /* escaped */
 	json_t *tool_calls;               /* array, borrowed; NULL: none */
+	const char *refusal;              /* NULL: none */
 	const char *finish_reason;
 	bool legacy; /* the first call is said as function_call */
 };

@@ -105,6 +105,12 @@ finish(struct chat_choice *choice, enum finish_reason reason)
 	choice->finish = reason;
 	if (c->sse != NULL) {
 		chat_choice_send_role(choice);
+		if (reason == FINISH_REFUSED) {
+			text = chat_chunk(&choice->head,
+			                  json_pack("{s:s}", "refusal", ANSWER_REFUSAL), NULL,
+			                  &len);
+			chat_send(c, text, len);
+		}
 		text = chat_chunk(&choice->head, json_object(),
 		                  chat_finish_name(reason, c->request.legacy_functions), &len);
 		chat_send(c, text, len);
@@ -327,6 +333,7 @@ chat_choice_whole(const struct chat_choice *choice)
 		.content = &choice->channels[CHANNEL_CONTENT].text,
 		.reasoning = &choice->channels[CHANNEL_REASONING].text,
 		.tool_calls = choice->tool_calls,
+		.refusal = choice->finish == FINISH_REFUSED ? ANSWER_REFUSAL : NULL,
 		.finish_reason = chat_finish_name(choice->finish, legacy),
 		.legacy = legacy,
 	};

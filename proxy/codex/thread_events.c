@@ -256,6 +256,7 @@ end_response(struct thread *t)
 			"The model's stream broke, and a second try said less than the first.");
 		return false;
 	}
+	t->refused = thread_has_wordless_message(t);
 	thread_end_text(t);
 	t->retries = 0;
 	t->completed = true; /* whatever happens in an event: the answer is whole */
@@ -370,7 +371,7 @@ finish_completed(struct thread *t)
 			t, FAILURE_STREAM_DISCONNECTED,
 			"The model's stream broke, and a second try said less than the first.");
 	else
-		thread_finish(t, FINISH_STOP);
+		thread_finish(t, t->refused ? FINISH_REFUSED : FINISH_STOP);
 }
 
 static void

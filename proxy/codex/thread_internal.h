@@ -84,6 +84,7 @@ struct thread {
 	bool completed;                    /* the model has said its last word */
 	bool error_known;                  /* the turn has failed, but its end is still to come */
 	bool retrying;        /* codex asks the provider again, and nothing has come since */
+	bool refused;         /* a message was begun that has no words and no end */
 	unsigned retries;     /* since something new was said */
 	struct failure error; /* of either */
 };
@@ -128,6 +129,8 @@ void thread_hear_message(struct thread *t, const json_t *message);
 void thread_restart_text(struct thread *t);
 /* False: after a restart less was said than before it. */
 bool thread_text_is_whole(const struct thread *t);
+/* The current response is over, and a message of it was begun of which nothing has come. */
+bool thread_has_wordless_message(const struct thread *t);
 /* The current response is over: what comes now belongs to the next. */
 void thread_end_text(struct thread *t);
 void thread_free_text(struct thread *t);

@@ -257,6 +257,17 @@ thread_text_is_whole(const struct thread *t)
 	return replay_is_complete(&t->text) && replay_is_complete(&t->reasoning);
 }
 
+/* A refusal: codex tells that the message begins, and drops what it cannot read. One that is merely
+ * empty comes to its end. */
+bool
+thread_has_wordless_message(const struct thread *t)
+{
+	for (size_t i = t->response_items; i < t->item_count; i++)
+		if (!t->items[i].heard && !t->items[i].whole)
+			return true;
+	return false;
+}
+
 /* The current response is over: what comes now belongs to the next. */
 void
 thread_end_text(struct thread *t)

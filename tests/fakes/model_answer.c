@@ -4,6 +4,9 @@
  *
  *   !say N MS TEXT        N deltas, MS apart: TEXT0 TEXT1 ... (N = 1: TEXT itself)
  *   !part TEXT            a message that begins so and is never completed
+ *   !comment TEXT         a message of the phase "commentary"
+ *   !whole TEXT           a message that comes at once, without deltas
+ *   !refuse TEXT          a message that is a refusal
  *   !big BYTES            one message of that length
  *   !echo                 the request's whole "input" as JSON text
  *   !tool NAME {ARGS}     a function call; several lines are parallel calls
@@ -43,6 +46,7 @@ struct maker {
 	unsigned number;
 	unsigned items;
 	unsigned usage[4]; /* input, cached, output, reasoning */
+	const char *phase; /* of the messages, as JSON */
 	const char *model;
 	char *model_given;
 	bool ended;
@@ -68,8 +72,8 @@ message_item(const struct maker *m, const char *quoted)
 {
 	return text_printf(
 		"{\"type\":\"message\",\"id\":\"msg_%u_%u\",\"role\":\"assistant\",\"status\":"
-		"\"%s\",\"content\":[%s%s%s]}",
-		m->number, m->items, quoted != NULL ? "completed" : "in_progress",
+		"\"%s\",\"phase\":%s,\"content\":[%s%s%s]}",
+		m->number, m->items, quoted != NULL ? "completed" : "in_progress", m->phase,
 		quoted != NULL ? "{\"type\":\"output_text\",\"annotations\":[],\"text\":" : "",
 		quoted != NULL ? quoted : "", quoted != NULL ? "}" : "");
 }
@@ -161,6 +165,41 @@ do_part(void *arg, const char *rest)
 {
 	begin_message(arg);
 	delta(arg, rest);
+}
+
+static void
+do_comment(void *arg, const char *rest)
+{
+	struct maker *m = arg;
+
+	m->phase = "\"commentary\"";
+	begin_message(m);
+	delta(m, rest);
+	end_message(m, rest);
+	m->phase = "null";
+}
+
+static void
+do_whole(void *arg, const char *rest)
+{
+	end_message(arg, rest);
+}
+
+static void
+do_refuse(void *arg, const char *rest)
+{
+	struct maker *m = arg;
+	AUTO_FREE char *quoted = text_quoted(rest);
+	AUTO_FREE char *item = text_printf(
+		"{\"type\":\"message\",\"id\":\"msg_%u_%u\",\"role\":\"assistant\",\"status\":"
+		"\"completed\",\"content\":[{\"type\":\"refusal\",\"refusal\":%s}]}",
+		m->number, m->items, quoted);
+
+	begin_message(m);
+	EVENT(m, "response.refusal.delta",
+	      "\"item_id\":\"msg_%u_%u\",\"output_index\":%u,\"content_index\":0,\"delta\":%s",
+	      m->number, m->items, m->items, quoted);
+	item_event(m, true, item);
 }
 
 static void
@@ -331,21 +370,24 @@ do_header(void *arg, const char *rest)
 
 static const struct directive directives[] = {
 	{"!say",        do_say       },
-        {"!part",       do_part      },
+	{"!part",       do_part      },
+	{"!comment",    do_comment   },
+	{"!whole",      do_whole     },
+	{"!refuse",     do_refuse    },
 	{"!big",        do_big       },
-        {"!echo",       do_echo      },
+	{"!echo",       do_echo      },
 	{"!tool",       do_tool      },
-        {"!reason",     do_reason    },
+	{"!reason",     do_reason    },
 	{"!silent",     do_silent    },
-        {"!usage",      do_usage     },
+	{"!usage",      do_usage     },
 	{"!model",      do_model     },
-        {"!incomplete", do_incomplete},
+	{"!incomplete", do_incomplete},
 	{"!failed",     do_failed    },
-        {"!drop",       do_drop      },
+	{"!drop",       do_drop      },
 	{"!stall",      do_stall     },
-        {"!hang",       do_hang      },
+	{"!hang",       do_hang      },
 	{"!status",     do_status    },
-        {"!header",     do_header    },
+	{"!header",     do_header    },
 };
 
 /* Streamed word by word, as a model would. */
@@ -403,6 +445,7 @@ model_answer_make(struct model_answer *a, const json_t *request, unsigned number
 		.request = request,
 		.number = number,
 		.usage = DEFAULT_USAGE,
+		.phase = "null",
 		.model = model != NULL ? model : "",
 	};
 

@@ -324,8 +324,8 @@ static void
 a_text_cut_for_want_of_memory_is_not_passed_off_as_whole(void **state)
 {
 	struct json_buf cut = {.failed = true}, none = {.data = NULL};
-	const struct chat_whole content = {&cut, &none, NULL, "stop", false};
-	const struct chat_whole reasoning = {&none, &cut, NULL, "stop", false};
+	const struct chat_whole content = {&cut, &none, NULL, NULL, "stop", false};
+	const struct chat_whole reasoning = {&none, &cut, NULL, NULL, "stop", false};
 	struct chat_head head;
 
 	head_make(&head, "m");
