@@ -2,6 +2,7 @@
 #include "supervisor/codex/setup.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -175,6 +176,7 @@ finish(struct codex_setup *s)
 		return;
 	}
 	s->fn = NULL;
+	(void)malloc_trim(0); /* the catalog as a tree takes a megabyte, and is gone */
 	if (s->err.code < 0)
 		(void)snprintf(s->warning, sizeof(s->warning), "%s", s->err.text);
 	fn(s->arg, s->err.code, &s->err);
