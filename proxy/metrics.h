@@ -63,6 +63,7 @@ struct metrics_now {
 	} limits[METRICS_LIMITS_MAX];
 	size_t limit_count;
 	uint64_t proxy_restarts;
+	int64_t login_expires_at; /* Unix time; 0: not known, or never */
 	struct metrics_process {
 		int64_t rss_bytes;
 		int64_t files;

@@ -246,6 +246,10 @@ metrics_print(const struct metrics *m, const struct metrics_now *now, struct jso
 	append(out, PREFIX "rate_limited_total %" PRIu64 "\n", m->rate_limited);
 	backends(m, now, out);
 	restarts(now, out);
+	if (now->login_expires_at > 0)
+		gauge(out, "login_expires_timestamp_seconds",
+		      "When the access token of the ChatGPT login expires, Unix time.",
+		      (uint64_t)now->login_expires_at);
 	limits(now, out);
 	process(&now->process, out);
 }

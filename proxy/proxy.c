@@ -157,6 +157,7 @@ proxy_figures(void *arg, struct metrics_now *out)
 		out->backends[out->backend_count++].state = backend_figure(p, b);
 	}
 	out->proxy_restarts = restarts(p->generation);
+	out->login_expires_at = p->login_expires_at;
 	limit_figures(p, out);
 	process_figures(&out->process);
 }
@@ -280,6 +281,14 @@ on_backend_drain(void *arg, struct control_request *req, int id, uint64_t deadli
 }
 
 static void
+on_login(void *arg, int64_t expires_at)
+{
+	struct proxy *p = arg;
+
+	p->login_expires_at = expires_at;
+}
+
+static void
 on_connected(void *arg)
 {
 	struct proxy *p = arg;
@@ -293,6 +302,7 @@ const struct supervisor_link_hooks proxy_link_hooks = {
 	.on_backends = on_backends,
 	.on_drain = on_drain,
 	.on_backend_drain = on_backend_drain,
+	.on_login = on_login,
 	.on_connected = on_connected,
 };
 

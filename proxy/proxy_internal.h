@@ -26,6 +26,7 @@ struct proxy {
 	struct outcomes outcomes;
 	struct health health;
 	struct metrics *metrics;
+	int64_t login_expires_at;           /* Unix time; 0: not known, or never */
 	bool usable[OUTCOMES_BACKENDS_MAX]; /* at the last look */
 	struct backend_drains drains;
 	char *workspace;

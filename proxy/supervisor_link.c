@@ -169,6 +169,12 @@ take_gone(struct supervisor_link *l, const json_t *params)
 }
 
 static void
+take_login(struct supervisor_link *l, const json_t *login)
+{
+	l->hooks.on_login(l->arg, json_get_int(login, "expires_at", 0));
+}
+
+static void
 on_hello_answer(void *arg, json_t *result, int code, const char *message)
 {
 	struct supervisor_link *l = arg;
@@ -195,6 +201,7 @@ on_hello_answer(void *arg, json_t *result, int code, const char *message)
 		take_backend(l, b, state != NULL ? state : "down");
 	}
 	tell_backends(l);
+	take_login(l, json_get_object(result, "login"));
 	l->hooks.on_connected(l->arg);
 	say_ready(l);
 	say_stats(l);
@@ -250,6 +257,8 @@ on_notification(void *arg, struct control_conn *conn, const char *method, json_t
 		take_backend(l, params, "down");
 	else if (strcmp(method, "backend/gone") == 0)
 		take_gone(l, params);
+	else if (strcmp(method, "login/changed") == 0)
+		take_login(l, params);
 	else
 		log_debug("the supervisor says %s, which means nothing here", method);
 }

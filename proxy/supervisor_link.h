@@ -29,6 +29,8 @@ struct supervisor_link_hooks {
 	void (*on_drain)(void *arg, struct control_request *req, uint64_t deadline_ms);
 	void (*on_backend_drain)(void *arg, struct control_request *req, int id,
 	                         uint64_t deadline_ms);
+	/* Until when the login is good, Unix time in seconds; 0: not known, or never. */
+	void (*on_login)(void *arg, int64_t expires_at);
 	/* Connected, and told the backends: say again what it must know. */
 	void (*on_connected)(void *arg);
 };

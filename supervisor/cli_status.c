@@ -3,10 +3,12 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/exit_code.h"
 #include "common/json.h"
+#include "common/login.h"
 #include "supervisor/cli_ask.h"
 
 static void
@@ -48,6 +50,23 @@ print_app(const json_t *app)
 }
 
 static void
+print_login(const json_t *auth)
+{
+	const char *state = json_get_string(auth, "state");
+	struct login login = {.kind = LOGIN_CHATGPT,
+	                      .expires_at = json_get_int(auth, "expires_at", 0)};
+	char when[LOGIN_TEXT_MAX] = "";
+
+	if (state == NULL || strcmp(state, "unknown") == 0)
+		return;
+	if (login.expires_at > 0)
+		login_format(when, &login, (int64_t)time(NULL));
+	(void)printf("login: %s%s%s\n",
+	             strcmp(state, "api_key") == 0 ? "an API key, which does not expire" : state,
+	             when[0] != '\0' ? ", " : "", when);
+}
+
+static void
 print_status(const json_t *status)
 {
 	const json_t *proxy = json_get_object(status, "proxy"), *app, *warning;
@@ -66,6 +85,7 @@ print_status(const json_t *status)
 	if (proxy != NULL)
 		(void)printf("\nrequests: %" PRId64 " running, %" PRId64 " queued\n",
 		             json_get_int(proxy, "in_flight", 0), json_get_int(proxy, "queued", 0));
+	print_login(json_get_object(status, "auth"));
 	json_array_foreach(json_get_array(status, "warnings"), i, warning)
 		(void)printf("\nwarning: %s\n", json_string_value(warning));
 }

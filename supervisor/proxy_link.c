@@ -22,6 +22,13 @@ side_of(const struct proxy_link *l, const struct control_conn *conn)
 	return l->hooks.side_of(l->arg, control_conn_peer_pid(conn));
 }
 
+static json_t *
+login_to_json(const struct proxy_link *l)
+{
+	return json_pack("{s:o}", "expires_at",
+	                 l->login_expires_at > 0 ? json_integer(l->login_expires_at) : json_null());
+}
+
 static void
 answer_hello(struct proxy_link *l, struct control_conn *conn, struct control_request *req,
              json_t *params)
@@ -36,7 +43,8 @@ answer_hello(struct proxy_link *l, struct control_conn *conn, struct control_req
 		                    "protocol: this supervisor speaks %d", PROXY_PROTOCOL);
 		return;
 	}
-	result = json_pack("{s:o}", "backends", l->hooks.backends(l->arg));
+	result = json_pack("{s:o, s:o}", "backends", l->hooks.backends(l->arg), "login",
+	                   login_to_json(l));
 	if (result == NULL) {
 		control_reply_error(req, CONTROL_INTERNAL_ERROR, "out of memory");
 		return;
@@ -143,6 +151,15 @@ void
 proxy_link_backend_gone(struct proxy_link *l, int id)
 {
 	notify_all(l, "backend/gone", json_pack("{s:i}", "id", id));
+}
+
+void
+proxy_link_login(struct proxy_link *l, int64_t expires_at)
+{
+	if (l->login_expires_at == expires_at)
+		return;
+	l->login_expires_at = expires_at;
+	notify_all(l, "login/changed", login_to_json(l));
 }
 
 /* --- draining ------------------------------------------------------------------------------- */

@@ -24,6 +24,7 @@ struct proxy_link_hooks {
 struct proxy_link {
 	struct proxy_link_hooks hooks;
 	void *arg;
+	int64_t login_expires_at; /* Unix time in seconds; 0: not known, or never */
 	struct {
 		struct control_conn *conn; /* NULL: it has not said hello */
 		int64_t in_flight, queued, threads;
@@ -46,6 +47,9 @@ void
 proxy_link_backend_down(struct proxy_link *l, int id, const char *reason, int64_t next_retry_ms);
 /* That one will not come back. */
 void proxy_link_backend_gone(struct proxy_link *l, int id);
+
+/* Until when the login is good, as in the struct; said when it is another time than before. */
+void proxy_link_login(struct proxy_link *l, int64_t expires_at);
 
 /* Once: when it has drained, at the deadline, or because there is nobody to ask. left: requests
  * that were still running. May be called from inside. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "supervisor/process.h"
 
@@ -91,21 +92,52 @@ append_instance(json_t *apps, const struct instance *in)
 		(void)json_array_append_new(apps, app_to_json(instance_other(in), in));
 }
 
+static json_t *
+login_to_json(const struct status_view *v)
+{
+	int64_t now = (int64_t)time(NULL);
+	const char *state =
+		v->login_refused
+			? "refused"
+			: login_state_name(login_state(&v->login, now, LOGIN_WARN_HOURS * 3600));
+
+	return json_pack("{s:s, s:o}", "state", state, "expires_at",
+	                 integer_or_null(v->login.expires_at, 0));
+}
+
+static json_t *
+warnings_to_json(const struct status_view *v)
+{
+	json_t *warnings = json_array();
+	int64_t now = (int64_t)time(NULL);
+	char when[LOGIN_TEXT_MAX];
+
+	if (v->warning[0] != '\0')
+		(void)json_array_append_new(warnings, json_string(v->warning));
+	if (v->login.kind == LOGIN_CHATGPT &&
+	    login_state(&v->login, now, LOGIN_WARN_HOURS * 3600) != LOGIN_IS_VALID) {
+		login_format(when, &v->login, now);
+		(void)json_array_append_new(
+			warnings, json_sprintf("the login %s, and codex has not refreshed it yet; "
+		                               "`codex-healthcheck auth` tells how to log in again",
+		                               when));
+	}
+	return warnings;
+}
+
 json_t *
 status_to_json(const struct status_view *v)
 {
-	json_t *apps = json_array(), *warnings = json_array();
+	json_t *apps = json_array();
 
 	for (size_t i = 0; i < pair_count(v->pair); i++)
 		append_instance(apps, pair_instance(v->pair, i));
-	if (v->warning[0] != '\0')
-		(void)json_array_append_new(warnings, json_string(v->warning));
-	return json_pack(
-		"{s:s, s:i, s:s, s:b, s:I, s:o, s:o, s:{s:s, s:n}, s:o}", "version",
-		SIDECAR_VERSION, "pid", (int)getpid(), "state", state_name(v->state), "ready",
-		pair_is_ready(v->pair, NULL), "uptime_ms", (json_int_t)v->uptime_ms, "apps", apps,
-		"proxy", proxy_link_to_json(pair_link(v->pair)), "auth", "state",
-		v->login_refused ? "refused" : "unknown", "expires_at", "warnings", warnings);
+	return json_pack("{s:s, s:i, s:s, s:b, s:I, s:o, s:o, s:o, s:o}", "version",
+	                 SIDECAR_VERSION, "pid", (int)getpid(), "state", state_name(v->state),
+	                 "ready", pair_is_ready(v->pair, NULL), "uptime_ms",
+	                 (json_int_t)v->uptime_ms, "apps", apps, "proxy",
+	                 proxy_link_to_json(pair_link(v->pair)), "auth", login_to_json(v),
+	                 "warnings", warnings_to_json(v));
 }
 
 void

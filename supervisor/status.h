@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "common/login.h"
 #include "supervisor/pair.h"
 
 enum supervisor_state { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_STOPPING };
@@ -13,7 +14,8 @@ struct status_view {
 	uint64_t uptime_ms;
 	struct pair *pair;
 	const char *warning; /* "" or one line */
-	bool login_refused;  /* by the provider, as far as is known */
+	struct login login;
+	bool login_refused; /* by the provider, as far as is known */
 };
 
 /* docs/control.md, `status`. New reference; NULL: no memory. */

@@ -54,6 +54,7 @@ view(const struct supervisor *s)
 		.uptime_ms = uv_now(&s->loop) - s->started_ms,
 		.pair = s->pair,
 		.warning = codex_setup_warning(s->setup),
+		.login = credentials_login(s->credentials),
 		.login_refused = care_login_refused(s->care),
 	};
 }
@@ -111,8 +112,10 @@ on_login(void *arg, bool other_login)
 {
 	struct supervisor *s = arg;
 
-	if (s->state != SUPERVISOR_STOPPING)
-		care_login_changed(s->care, other_login);
+	if (s->state == SUPERVISOR_STOPPING)
+		return;
+	proxy_link_login(pair_link(s->pair), credentials_login(s->credentials).expires_at);
+	care_login_changed(s->care, other_login);
 }
 
 /* --- stopping ------------------------------------------------------------------------------- */
@@ -303,13 +306,17 @@ static int
 build_care(struct supervisor *s, struct err *err)
 {
 	AUTO_FREE char *home = paths_codex_home(s->settings);
+	int r;
 
 	roll_init(&s->roll, s->pair);
 	wishes_init(&s->wishes, s->pair);
 	s->care = care_new(&s->loop, s->pair, &s->roll, (uint64_t)s->settings->drain_timeout_ms);
 	if (s->care == NULL || home == NULL)
 		return err_set(err, -ENOMEM, "out of memory");
-	return credentials_new(&s->credentials, &s->loop, home, on_login, s, err);
+	r = credentials_new(&s->credentials, &s->loop, home, on_login, s, err);
+	if (r == 0)
+		proxy_link_login(pair_link(s->pair), credentials_login(s->credentials).expires_at);
+	return r;
 }
 
 static int

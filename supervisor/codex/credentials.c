@@ -31,6 +31,7 @@ struct credentials {
 	char *text;     /* of the last login that was seen; NULL: none */
 	char *identity; /* of the same */
 	bool is_chatgpt;
+	struct login login;
 	struct watch watches[HOPS_MAX];
 	uv_timer_t timer;
 	unsigned open;
@@ -60,6 +61,16 @@ credentials_identify(char **out, bool *is_chatgpt, const char *text, size_t len)
 	return 0;
 }
 
+static void
+take_date(struct credentials *c, const char *text, size_t len)
+{
+	struct err err = {.code = 0};
+
+	c->login = (struct login){.kind = LOGIN_UNKNOWN};
+	if (login_parse(&c->login, text, len, &err) < 0)
+		log_info("%s: %s: until when the login is good is not known", c->path, err.text);
+}
+
 /* True: the file has another text than the last time. */
 static bool
 take(struct credentials *c, bool *other_login)
@@ -75,8 +86,11 @@ take(struct credentials *c, bool *other_login)
 		r = credentials_identify(&identity, &c->is_chatgpt, text, len);
 	if (r < 0 || identity == NULL) {
 		log_debug("%s: no login to be read there: %s", c->path, strerror(-r));
+		if (c->text == NULL)
+			c->login.kind = r == -ENOENT ? LOGIN_NONE : LOGIN_UNKNOWN;
 		return false;
 	}
+	take_date(c, text, len);
 	*other_login = c->identity == NULL || strcmp(c->identity, identity) != 0;
 	free(c->identity);
 	free(c->text);
@@ -205,6 +219,12 @@ bool
 credentials_is_chatgpt(const struct credentials *c)
 {
 	return c->is_chatgpt;
+}
+
+struct login
+credentials_login(const struct credentials *c)
+{
+	return c->login;
 }
 
 static void

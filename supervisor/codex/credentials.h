@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "common/err.h"
+#include "common/login.h"
 
 /* The text of an auth.json: a new string that is the same for the same login (mode, account, key),
  * whatever its tokens are. It is as secret as the file. -EBADMSG: it holds no login. */
@@ -25,6 +26,9 @@ int credentials_new(struct credentials **out, uv_loop_t *loop, const char *codex
                     credentials_fn fn, void *arg, struct err *err) MUST_CHECK;
 /* Has it tokens that an app-server may refresh at its start? */
 bool credentials_is_chatgpt(const struct credentials *c);
+/* Until when it is good: of the last login that could be read there. Before the first one: of
+ * kind LOGIN_NONE, or LOGIN_UNKNOWN when there is a file. */
+struct login credentials_login(const struct credentials *c);
 void credentials_close(struct credentials *c, void (*fn)(void *arg), void *arg);
 
 #endif

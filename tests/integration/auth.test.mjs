@@ -76,7 +76,7 @@ test('a refused login: drained and restarted at once, then it rests; a new login
   await s.became('app-server-0', 'ready', from);
   const took = Date.now() - begin;
   assert.ok(took < 2000, `${took} ms`);
-  assert.equal((await s.status()).auth.state, 'unknown');
+  assert.equal((await s.status()).auth.state, 'api_key');
   assert.equal((await s.app('app-server-0')).restarts, 2);
   t.diagnostic(`ready ${took} ms after the new login`);
 
@@ -156,7 +156,7 @@ test('a provider that fails: replaced without a gap, but not again within 30 s',
   await complain(s, 'auth', { id: 0, generation: 1 }); // of the old one: nobody cares
   await complain(s, 'auth', { id: 99, generation: 1 });
   await complain(s, 'auth', { id: -1, generation: 1 });
-  assert.equal((await s.status()).auth.state, 'unknown');
+  assert.equal((await s.status()).auth.state, 'none');
   const app = await s.app('app-server-0');
   assert.deepEqual([app.state, app.restarts], ['ready', 1]);
 });

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { buildDir, freePort } from './supervisor_kit.mjs';
+import { buildDir, freePort, sidecar, until } from './supervisor_kit.mjs';
 
 const root = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../..');
 const script = path.join(root, 'scripts', 'codex-auth-check.sh');
@@ -283,4 +283,41 @@ test('the script works where it is installed, and through a link', async (t) => 
     assert.equal(code, 0);
     assert.match(stdout, /^the login expires in 4[89] h/);
   }
+});
+
+test('the supervisor and the metrics show the same date, and follow the file', async (t) => {
+  const s = await sidecar(t, { proxy: null, env: { CODEX_METRICS_NO_AUTH: '1' } });
+  const file = path.join(s.root, 'home', 'auth.json');
+  const login = (hours) => {
+    const content = chatgpt(hours);
+    fs.writeFileSync(`${file}.new`, JSON.stringify(content));
+    fs.renameSync(`${file}.new`, file);
+    return JSON.parse(Buffer.from(content.tokens.access_token.split('.')[1], 'base64url')).exp;
+  };
+  const metric = async () => {
+    const text = await (await fetch(`http://127.0.0.1:${s.port}/metrics`)).text();
+    return Number(/^codex_sidecar_login_expires_timestamp_seconds (\d+)$/m.exec(text)?.[1] ?? 0);
+  };
+  const first = login(47.5);
+  s.start();
+  await s.line((l) => /connected to the supervisor/.test(l.text), 'the proxy');
+  await s.became('app-server-0', 'ready');
+  let { auth, warnings } = await s.status();
+  assert.deepEqual(auth, { state: 'expiring', expires_at: first });
+  assert.match(warnings.at(-1), /^the login expires in 47 h \d+ min \(.*UTC\), and codex has not refreshed it yet/);
+  await until(async () => (await metric()) === first, 'the metric');
+  const people = await s.cli('status');
+  assert.match(people.stdout, /\nlogin: expiring, expires in 47 h \d+ min \(.*\)\n/);
+
+  const second = login(240); // codex has refreshed it
+  await until(async () => (await s.status()).auth.expires_at === second, 'the new date');
+  ({ auth, warnings } = await s.status());
+  assert.deepEqual([auth.state, warnings], ['valid', []]);
+  await until(async () => (await metric()) === second, 'the metric to follow');
+
+  fs.writeFileSync(file, '{"OPENAI_API_KEY":"sk-1"}');
+  await until(async () => (await s.status()).auth.state === 'api_key', 'the key');
+  assert.equal((await s.status()).auth.expires_at, null);
+  await until(async () => (await metric()) === 0, 'the metric to be gone');
+  await s.stop();
 });

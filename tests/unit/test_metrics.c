@@ -108,9 +108,11 @@ restarts_are_told_for_each_app_server_and_the_proxy(void **state)
 	now.backends[0].restarts = 4;
 	now.backend_count = 1;
 	now.proxy_restarts = 2;
+	now.login_expires_at = 1795687200;
 	print();
 	assert_line("codex_sidecar_backend_restarts_total{backend=\"3\"} 4");
 	assert_line("codex_sidecar_proxy_restarts_total 2");
+	assert_line("codex_sidecar_login_expires_timestamp_seconds 1795687200");
 }
 
 static void

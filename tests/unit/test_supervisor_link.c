@@ -165,6 +165,14 @@ on_backend_drain(void *arg, struct control_request *req, int id, uint64_t deadli
 	drain_req = req;
 }
 
+static int64_t login_expires_at;
+
+static void
+on_login(void *arg, int64_t expires_at)
+{
+	login_expires_at = expires_at;
+}
+
 static void
 on_connected(void *arg)
 {
@@ -180,6 +188,7 @@ open_link(void)
 		.on_backends = on_backends,
 		.on_drain = on_drain,
 		.on_backend_drain = on_backend_drain,
+		.on_login = on_login,
 		.on_connected = on_connected,
 	};
 
@@ -420,6 +429,22 @@ backends_come_and_go(void **state)
 }
 
 static void
+the_end_of_the_login_is_told_at_first_and_when_it_changes(void **state)
+{
+	hello_answer = "{\"backends\":[],\"login\":{\"expires_at\":1795687200}}";
+	connect_link();
+	assert_int_equal(login_expires_at, 1795687200);
+	control_notify(heard.conn, "login/changed", json_pack("{s:i}", "expires_at", 1795690000));
+	RUN_UNTIL(login_expires_at == 1795690000);
+	control_notify(heard.conn, "login/changed", json_pack("{s:n}", "expires_at"));
+	RUN_UNTIL(login_expires_at == 0);
+	control_notify(heard.conn, "login/changed", json_pack("{s:i}", "expires_at", 1795690000));
+	RUN_UNTIL(login_expires_at == 1795690000);
+	control_notify(heard.conn, "login/changed", NULL);
+	RUN_UNTIL(login_expires_at == 0);
+}
+
+static void
 one_that_is_gone_is_forgotten(void **state)
 {
 	hello_answer = "{\"backends\":["
@@ -617,6 +642,7 @@ main(void)
 		with_loop(stats_are_said_at_intervals_and_the_last_change_always),
 		with_loop(a_failure_of_a_backend_is_said_while_connected),
 		with_loop(backends_come_and_go),
+		with_loop(the_end_of_the_login_is_told_at_first_and_when_it_changes),
 		with_loop(one_that_is_gone_is_forgotten),
 		with_loop(a_drain_is_answered_when_it_is_done),
 		with_loop(wrong_params_are_told_by_name),
