@@ -2,11 +2,13 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -365,9 +367,15 @@ wait_writable(void)
 bool
 log_is_held_up(void)
 {
-	int saved = errno;
-	bool yes = !poll_stderr(0);
+	int saved = errno, size = fcntl(STDERR_FILENO, F_GETPIPE_SZ), queued;
+	bool yes;
 
+	/* a pipe polls writable to its last page; a socket (unix(7)) only while it is quite empty
+	 */
+	if (size > 0 && ioctl(STDERR_FILENO, FIONREAD, &queued) == 0)
+		yes = queued > size / 2;
+	else
+		yes = !poll_stderr(0);
 	errno = saved;
 	return yes;
 }
@@ -382,13 +390,16 @@ write_some(const char *data, size_t len)
 
 	while (done < len && retries < 10) {
 		size_t piece = len - done < PIECE_MAX ? len - done : PIECE_MAX;
-		ssize_t n;
+		ssize_t n = send(STDERR_FILENO, data + done, piece, MSG_DONTWAIT | MSG_NOSIGNAL);
+		bool full = n < 0 && errno == EAGAIN;
 
-		if (!wait_writable())
-			break;
-		n = send(STDERR_FILENO, data + done, piece, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (n < 0 && errno == ENOTSOCK)
+		if (n < 0 && errno == ENOTSOCK) {
+			if (!wait_writable())
+				break;
 			n = write(STDERR_FILENO, data + done, piece);
+		}
+		if (full && !wait_writable())
+			break;
 		if (n < 0 && errno != EINTR && errno != EAGAIN)
 			break;
 		if (n < 0)

@@ -29,8 +29,9 @@ int log_level_parse(enum log_level *out, const char *name) MUST_CHECK;
 int log_format_parse(enum log_format *out, const char *name) MUST_CHECK;
 enum log_level log_level(void);
 
-/* Does the reader of stderr lag behind? Then a line waits for him, in all a tenth of the time, or
- * is lost. Whoever has many lines, and can keep them, asks before each. */
+/* Does the reader of stderr lag behind? There is still room for a few lines; one that does not fit
+ * waits for him, in all a tenth of the time, or is lost. Whoever has many lines, and can keep them,
+ * asks before each: the room is for who cannot. */
 bool log_is_held_up(void);
 
 /* A field of a structured line. Exactly one of string/integer is shown: string when not NULL. */
