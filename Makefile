@@ -166,6 +166,7 @@ lint: lint-rules lint-scripts lint-cppcheck lint-tidy
 lint-rules: $O/codex-supervisor
 	scripts/check-includes
 	scripts/check-options $O
+	scripts/check-tests
 
 lint-scripts:
 	shellcheck scripts/* .ci/run
