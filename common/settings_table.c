@@ -135,6 +135,12 @@ const struct setting settings_table[] = {
                "tuned: HTTP only, and retries by the proxy alone"),
 	TEXT("CODEX_CONTROL_GROUP", S, control_group, NULL,
              "group that may use the control socket too"),
+	NUMBER("CODEX_CHECK_INTERVAL_MS", S, check_interval_ms, "30000", 100, 60000,
+               "how often memory, cron times and the app-servers' sockets are looked at"),
+	NUMBER("CODEX_APP_SERVER_MAX_MEMORY", S, app_server_max_memory_bytes, "2147483648", 0,
+               1024 * GIB, "an app-server that uses more is replaced without a gap; 0: no limit"),
+	NUMBER("CODEX_PROXY_MAX_MEMORY", S, proxy_max_memory_bytes, "1073741824", 0, 1024 * GIB,
+               "a proxy that uses more is replaced without a gap; 0: no limit"),
 
 	/* all programs */
 	PATH("CODEX_RUNTIME_DIR", ALL, runtime_dir,

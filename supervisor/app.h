@@ -7,6 +7,7 @@
 #include "common/err.h"
 #include "supervisor/app_fsm.h"
 #include "supervisor/app_launch.h"
+#include "supervisor/cron.h"
 #include "supervisor/log_sink.h"
 #include "supervisor/output.h"
 #include "supervisor/reaper.h"
@@ -60,6 +61,8 @@ struct app_spec {
 	bool one_shot;       /* an end by itself is the end: it is left stopped */
 	bool stop_exit[256]; /* and so it is after one of these exit codes */
 	struct restart_policy restart;
+	uint64_t max_memory_bytes; /* resident, of the main process; 0: no limit */
+	struct cron cron;          /* planned restarts; zero: none */
 	output_lift_fn lift;
 	/* Files of its own. Read by instance_new, which makes the sink of it, one for both
 	 * processes; NULL: our own log. */

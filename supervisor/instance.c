@@ -30,6 +30,7 @@ struct instance {
 	char failure[APP_REASON_MAX];
 	struct app_history history;
 	struct log_sink *sink; /* of both: they take turns in the same files */
+	struct tend tend;
 	struct instance_hooks hooks;
 	void *arg;
 	unsigned open;
@@ -276,6 +277,12 @@ const char *
 instance_failure(const struct instance *in)
 {
 	return in->failure;
+}
+
+struct tend *
+instance_tend(struct instance *in)
+{
+	return &in->tend;
 }
 
 /* --- life ----------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #define SIDECAR_INSTANCE_H
 
 #include "supervisor/app.h"
+#include "supervisor/tend.h"
 
 struct instance;
 
@@ -52,5 +53,7 @@ bool instance_is_steady(const struct instance *in);
 bool instance_is_stopped(const struct instance *in);
 /* Why the last replacement did not become ready; "": it did. */
 const char *instance_failure(const struct instance *in);
+/* What upkeep remembers of it. */
+struct tend *instance_tend(struct instance *in);
 
 #endif

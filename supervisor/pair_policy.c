@@ -29,6 +29,7 @@ pair_policy_backend(const struct settings *settings, size_t i, char name[PAIR_NA
 		.term_kill_ms = BACKEND_KILL_MS,
 		.stop_signal = SIGTERM,
 		.surge = APP_SURGE_ALWAYS,
+		.max_memory_bytes = (uint64_t)settings->app_server_max_memory_bytes,
 		.restart = restart_policy_default(),
 	};
 }
@@ -49,6 +50,7 @@ pair_policy_proxy(const struct settings *settings)
 		.kill_timeout_ms = drain_ms + PROXY_KILL_EXTRA_MS,
 		.stop_signal = SIGTERM,
 		.surge = APP_SURGE_RELOAD,
+		.max_memory_bytes = (uint64_t)settings->proxy_max_memory_bytes,
 		.restart = restart_policy_default(),
 	};
 }

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "supervisor/memory.h"
 #include "supervisor/process.h"
 
 static const char *
@@ -20,26 +21,6 @@ state_name(enum supervisor_state state)
 		return "stopping";
 	}
 	return "?";
-}
-
-/* Resident bytes of a process; json null when it is gone. */
-static json_t *
-rss_to_json(pid_t pid)
-{
-	char path[48];
-	long pages = 0;
-	FILE *f;
-	int n;
-
-	if (pid <= 0)
-		return json_null();
-	(void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-	f = fopen(path, "re");
-	if (f == NULL)
-		return json_null();
-	n = fscanf(f, "%*s %ld", &pages);
-	(void)fclose(f); /* read only */
-	return n == 1 ? json_integer((json_int_t)pages * sysconf(_SC_PAGESIZE)) : json_null();
 }
 
 static json_t *
@@ -81,7 +62,7 @@ app_to_json(const struct app *a, const struct instance *in)
 	                 app_state_name(i.state), "reason", i.reason, "since_ms",
 	                 (json_int_t)i.since_ms, "restarts", (int)i.restarts, "last_exit",
 	                 exit_to_json(&i), "next_retry_ms", integer_or_null(i.next_retry_ms, -1),
-	                 "rss_bytes", rss_to_json(i.pid));
+	                 "rss_bytes", integer_or_null(memory_resident_bytes(i.pid), -1));
 }
 
 static void
@@ -180,13 +161,23 @@ static json_t *
 policy_to_json(const struct app_spec *s)
 {
 	return json_pack(
-		"{s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I}", "listen_timeout_ms",
+		"{s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:I}", "listen_timeout_ms",
 		(json_int_t)s->listen_timeout_ms, "drain_timeout_ms",
 		(json_int_t)s->drain_timeout_ms, "kill_timeout_ms", (json_int_t)s->kill_timeout_ms,
 		"min_uptime_ms", (json_int_t)s->restart.min_uptime_ms, "max_restarts",
 		(int)s->restart.limit, "restart_window_ms", (json_int_t)s->restart.window_ms,
 		"restart_delay_ms", (json_int_t)s->restart.base_ms, "restart_delay_max_ms",
-		(json_int_t)s->restart.max_ms);
+		(json_int_t)s->restart.max_ms, "max_memory_bytes", (json_int_t)s->max_memory_bytes);
+}
+
+/* Until its next planned restart; json null: there is none. */
+static json_t *
+cron_to_json(const struct tend *t)
+{
+	time_t now = time(NULL);
+
+	return t->plan.next > now ? json_integer((json_int_t)(t->plan.next - now) * 1000)
+	                          : json_null();
 }
 
 json_t *
@@ -205,6 +196,7 @@ status_describe(struct instance *in)
 	                  "args", words_to_json(launch != NULL ? launch->argv : NULL));
 
 	(void)json_object_set_new(more, "policy", policy_to_json(app_spec(a)));
+	(void)json_object_set_new(more, "cron_restart_ms", cron_to_json(instance_tend(in)));
 	(void)json_object_update_missing(app, more);
 	json_decref(more);
 	return app;

@@ -18,6 +18,7 @@
 #include "supervisor/notify.h"
 #include "supervisor/process.h"
 #include "supervisor/shared_log.h"
+#include "supervisor/upkeep.h"
 
 struct supervisor {
 	uv_loop_t loop;
@@ -31,6 +32,7 @@ struct supervisor {
 	struct control *control;
 	struct credentials *credentials;
 	struct care *care;
+	struct upkeep *upkeep;
 	struct roll roll;
 	struct wishes wishes;
 	struct notify notify;
@@ -195,6 +197,7 @@ stop(struct supervisor *s, const char *why)
 		log_info("stopping: %s", why);
 		s->state = SUPERVISOR_STOPPING;
 		notify_stopping(&s->notify, stop_max_ms(s));
+		upkeep_close(s->upkeep);
 		roll_cancel(&s->roll);
 		wishes_cancel(&s->wishes);
 	} else {
@@ -313,6 +316,10 @@ build_care(struct supervisor *s, struct err *err)
 	s->care = care_new(&s->loop, s->pair, &s->roll, (uint64_t)s->settings->drain_timeout_ms);
 	if (s->care == NULL || home == NULL)
 		return err_set(err, -ENOMEM, "out of memory");
+	r = upkeep_new(&s->upkeep, s->pair, &s->roll, &s->loop,
+	               (uint64_t)s->settings->check_interval_ms);
+	if (r < 0)
+		return err_set(err, r, "%s", strerror(-r));
 	r = credentials_new(&s->credentials, &s->loop, home, on_login, s, err);
 	if (r == 0)
 		proxy_link_login(pair_link(s->pair), credentials_login(s->credentials).expires_at);
@@ -368,6 +375,8 @@ unbuild(struct supervisor *s)
 	}
 	if (s->pair != NULL)
 		pair_close(s->pair, NULL, NULL);
+	if (s->upkeep != NULL)
+		upkeep_close(s->upkeep);
 	if (s->credentials != NULL)
 		credentials_close(s->credentials, NULL, NULL);
 	if (s->setup != NULL)
