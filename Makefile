@@ -1,8 +1,10 @@
 # codex-sidecar. `make run` to try it, `make test` to test it, `make help` for the rest.
 
 VERSION := 0.1.0
+MAN_DATE := 2026-11-25
 PREFIX ?= /usr/local
 DESTDIR ?=
+MANDIR ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 DOCDIR ?= $(PREFIX)/share/doc/codex-sidecar
 CC ?= cc
@@ -163,13 +165,14 @@ bench: deps-test
 .PHONY: lint lint-tidy lint-cppcheck lint-scripts lint-rules
 lint: lint-rules lint-scripts lint-cppcheck lint-tidy
 
-lint-rules: $O/codex-supervisor
+lint-rules: $O/codex-supervisor $O/codex-ecosystem.5
 	scripts/check-includes
 	scripts/check-options $O
 	scripts/check-tests
+	mandoc -T lint -W warning docs/man/*.1 $O/codex-ecosystem.5
 
 lint-scripts:
-	shellcheck scripts/* .ci/run
+	shellcheck scripts/* .ci/run units/completions/*.bash
 
 # It does not know __attribute__((cleanup)), so leaks are left to the sanitizers.
 lint-cppcheck:
@@ -190,8 +193,14 @@ format-check:
 
 # --- installing ---------------------------------------------------------------------------------
 
-.PHONY: install
-install: $(programs)
+# The page of the ecosystem file is made of the text about it.
+$O/codex-ecosystem.5: docs/ecosystem.md scripts/ecosystem-man
+	@mkdir -p $(@D)
+	scripts/ecosystem-man $< $(VERSION) $(MAN_DATE) >$@.new
+	mv $@.new $@
+
+.PHONY: install install-man install-completions
+install: $(programs) install-man install-completions
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR) \
 		$(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DOCDIR)/examples
 	$(INSTALL) -m 755 $(programs) scripts/codex-auth-check.sh $(DESTDIR)$(PREFIX)/bin
@@ -201,6 +210,23 @@ install: $(programs)
 	$(INSTALL) -m 644 README.md CONTRIBUTING.md NEWS LICENSE $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)/docs
 	$(INSTALL) -m 644 units/systemd/codex-sidecar.env units/pm2/* $(DESTDIR)$(DOCDIR)/examples
+
+install-man: $O/codex-ecosystem.5
+	$(INSTALL) -d $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5
+	$(INSTALL) -m 644 docs/man/*.1 $(DESTDIR)$(MANDIR)/man1
+	$(INSTALL) -m 644 $O/codex-ecosystem.5 $(DESTDIR)$(MANDIR)/man5
+
+# Where each shell looks by itself.
+COMPLETIONS := $(DESTDIR)$(PREFIX)/share
+install-completions:
+	$(INSTALL) -d $(COMPLETIONS)/bash-completion/completions \
+		$(COMPLETIONS)/zsh/site-functions $(COMPLETIONS)/fish/vendor_completions.d
+	for program in codex-supervisor codex-healthcheck; do \
+		$(INSTALL) -m 644 units/completions/$$program.bash \
+			$(COMPLETIONS)/bash-completion/completions/$$program || exit 1; \
+	done
+	$(INSTALL) -m 644 units/completions/_* $(COMPLETIONS)/zsh/site-functions
+	$(INSTALL) -m 644 units/completions/*.fish $(COMPLETIONS)/fish/vendor_completions.d
 
 .PHONY: clean
 clean:

@@ -1,0 +1,22 @@
+# fish completion for codex-healthcheck
+set -l checks live ready startup status auth
+complete -c codex-healthcheck -f
+complete -c codex-healthcheck -n "not __fish_seen_subcommand_from $checks" -a live -d 'does codex-supervisor answer?'
+complete -c codex-healthcheck -n "not __fish_seen_subcommand_from $checks" -a ready -d 'would a request be answered?'
+complete -c codex-healthcheck -n "not __fish_seen_subcommand_from $checks" -a startup -d 'has it been ready once?'
+complete -c codex-healthcheck -n "not __fish_seen_subcommand_from $checks" -a status -d 'what runs'
+complete -c codex-healthcheck -n "not __fish_seen_subcommand_from $checks" -a auth -d 'until when is the login good?'
+complete -c codex-healthcheck -l socket -r -F -d 'control socket of the supervisor'
+complete -c codex-healthcheck -l url -x -d 'of the proxy'
+complete -c codex-healthcheck -l unix -r -F -d 'socket that the proxy listens on'
+complete -c codex-healthcheck -l ca -r -F -d 'CA certificates'
+complete -c codex-healthcheck -l insecure -d 'accept any certificate'
+complete -c codex-healthcheck -l timeout -x -d 'seconds, for the whole question'
+complete -c codex-healthcheck -l json -d 'one line of JSON'
+complete -c codex-healthcheck -l quiet -d 'nothing when all is well'
+complete -c codex-healthcheck -n '__fish_seen_subcommand_from auth' -l warn-hours -x -d 'before the end of the login'
+complete -c codex-healthcheck -n '__fish_seen_subcommand_from auth' -l alert -d 'post to CODEX_ALERT_WEBHOOK_URL'
+complete -c codex-healthcheck -n '__fish_seen_subcommand_from auth' -l repeat-hours -x -d 'until the same is posted again'
+complete -c codex-healthcheck -n '__fish_seen_subcommand_from auth' -l format -x -a 'discord slack json' -d 'of the alert'
+complete -c codex-healthcheck -l help -d 'how it is used'
+complete -c codex-healthcheck -l version -d 'its version'
