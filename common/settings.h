@@ -52,6 +52,7 @@ struct settings {
 	int64_t orphan_sweep_interval_ms;
 	int64_t degradation_threshold;
 	int64_t max_response_bytes;
+	int64_t responses_store_bytes;
 	int64_t max_request_bytes;
 	int64_t keepalive_ms;
 	int64_t first_event_timeout_ms;

@@ -99,6 +99,8 @@ const struct setting settings_table[] = {
                "bytes of a request's body"),
 	NUMBER("CODEX_MAX_RESPONSE_SIZE", P, max_response_bytes, "5242880", 1024, GIB,
                "bytes of an answer's text"),
+	NUMBER("CODEX_RESPONSES_STORE_BYTES", P, responses_store_bytes, "67108864", 0, GIB,
+               "bytes of memory for responses that may be asked for later; 0: none is kept"),
 	NUMBER("CODEX_KEEPALIVE_MS", P, keepalive_ms, "10000", 0, DAY_MS,
                "comment in a silent stream after that long; 0: none"),
 	NUMBER("CODEX_SSE_HEADER_DELAY_MS", P, sse_header_delay_ms, "1000", 0, DAY_MS,

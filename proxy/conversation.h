@@ -14,7 +14,9 @@ struct conversation {
 	char *verbosity; /* low, medium, high */
 	char *service_tier;
 	json_t *items; /* array of Responses items: the whole history, in order */
-	json_t *tools; /* array of {name, description, parameters}: the caller's functions */
+	/* array of {name, description, parameters}: the caller's functions; and of {name,
+	 * description, tools}: namespaces with functions in them */
+	json_t *tools;
 	json_t *output_schema; /* JSON Schema of the answer */
 };
 

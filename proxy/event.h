@@ -1,10 +1,10 @@
 /* event: what happens in a turn, in words that every layer shares.
  *
- * The order is: MODEL, ADMITTED, STARTED, then TEXT / REASONING / TOOL_CALL in the model's order,
- * USAGE at any time after STARTED, then exactly one FINISHED or FAILED, after which nothing comes.
- * MODEL comes behind ADMITTED where the model list was not known before, and again whenever
- * another model answers. RESTARTED sets all of it back to the beginning; it comes only before the
- * turn is committed. */
+ * The order is: MODEL, ADMITTED, STARTED, then TEXT / REASONING / REASONED / TOOL_CALL in the
+ * model's order, USAGE at any time after STARTED, then exactly one FINISHED or FAILED, after which
+ * nothing comes. MODEL comes behind ADMITTED where the model list was not known before, and again
+ * whenever another model answers. RESTARTED sets all of it back to the beginning; it comes only
+ * before the turn is committed. */
 #ifndef SIDECAR_PROXY_EVENT_H
 #define SIDECAR_PROXY_EVENT_H
 
@@ -19,6 +19,7 @@ enum event_kind {
 	EVENT_STARTED,   /* the upstream works: the first sign of a model response */
 	EVENT_TEXT,      /* text */
 	EVENT_REASONING, /* text: a piece of the reasoning summary */
+	EVENT_REASONED,  /* reasoned: the reasoning so far is complete */
 	EVENT_TOOL_CALL, /* tool_call: complete */
 	EVENT_USAGE,     /* usage: the totals so far */
 	EVENT_MODEL,     /* model: the one that really answers */
@@ -34,11 +35,13 @@ enum finish_reason {
 	FINISH_REFUSED, /* the model refuses to answer; its words are lost in codex */
 };
 
-enum message_phase { PHASE_FINAL, PHASE_COMMENTARY };
+/* What the provider calls a message; nothing, which is meant as the answer too. */
+enum message_phase { PHASE_UNSAID, PHASE_COMMENTARY, PHASE_FINAL };
 
 struct usage {
 	int64_t input_tokens;
 	int64_t cached_input_tokens;
+	int64_t cache_write_input_tokens;
 	int64_t output_tokens;
 	int64_t reasoning_output_tokens;
 	int64_t total_tokens;
@@ -56,8 +59,12 @@ struct event {
 			enum message_phase phase;
 		} text;
 		struct {
+			const char *encrypted; /* what the provider wants back of it; "" */
+		} reasoned;
+		struct {
 			unsigned index; /* 0, 1, ... in the model's order */
 			const char *call_id;
+			const char *space; /* the namespace of the function; NULL: none */
 			const char *name;
 			const char *arguments; /* the model's raw string, maybe not JSON */
 			size_t arguments_len;

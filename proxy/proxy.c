@@ -348,6 +348,7 @@ proxy_run(const struct settings *settings)
 	http_server_free(p.http);
 	turns_free(p.turns);
 	models_free(p.models);
+	response_store_free(p.api.responses);
 	auth_free(p.auth);
 	metrics_free(p.metrics);
 	free(p.instructions);

@@ -166,11 +166,14 @@ build_http(struct proxy *p, struct err *err)
 		.auth = p->auth,
 		.models = p->models,
 		.turns = p->turns,
+		.responses = response_store_new((size_t)p->settings->responses_store_bytes),
 		.rate_limit = {.per_minute = (unsigned)p->settings->rate_limit_per_min},
 		.readiness = proxy_readiness,
 		.figures = proxy_figures,
 		.metrics = p->metrics,
 		.arg = p};
+	if (p->api.responses == NULL)
+		return err_set(err, -ENOMEM, "out of memory");
 	r = http_server_new(&p->http, p->lws, &p->loop, &http_limits, &api_handlers, &p->api, err);
 	if (r == 0 && p->settings->tls_cert != NULL)
 		r = http_server_use_tls(p->http, p->settings->tls_cert, p->settings->tls_key, err);

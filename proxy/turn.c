@@ -356,6 +356,7 @@ on_thread_event(void *arg, const struct event *event)
 	case EVENT_RESTARTED:
 	case EVENT_TEXT:
 	case EVENT_REASONING:
+	case EVENT_REASONED:
 	case EVENT_TOOL_CALL:
 	case EVENT_USAGE:
 	case EVENT_MODEL:

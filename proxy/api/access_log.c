@@ -39,6 +39,7 @@ access_note(struct access *a, const struct event *event)
 			a->first_ns = uv_hrtime();
 		break;
 	case EVENT_STARTED:
+	case EVENT_REASONED:
 	case EVENT_USAGE:
 	case EVENT_MODEL:
 	case EVENT_FINISHED:

@@ -28,6 +28,39 @@ answer_tell_ignored(struct http_exchange *x, struct request *request)
 		http_add_header(x, "x-codex-ignored-params", request->ignored.data);
 }
 
+void
+answer_json(struct http_exchange *x, json_t *body)
+{
+	size_t len = 0;
+	AUTO_FREE char *text = json_to_text(body, &len);
+	struct api_error error;
+
+	json_decref(body);
+	if (text != NULL) {
+		http_reply(x, 200, "application/json", text, len);
+		return;
+	}
+	api_error_out_of_memory(&error);
+	api_error_reply(x, &error);
+}
+
+const char *
+answer_finish_name(enum finish_reason finish)
+{
+	switch (finish) {
+	case FINISH_STOP:
+	case FINISH_REFUSED:
+		return "stop";
+	case FINISH_LENGTH:
+		return "length";
+	case FINISH_TOOL_CALLS:
+		return "tool_calls";
+	case FINISH_CONTENT_FILTER:
+		return "content_filter";
+	}
+	return "stop";
+}
+
 json_t *
 answer_text(const struct json_buf *escaped)
 {

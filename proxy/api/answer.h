@@ -4,6 +4,7 @@
 #define SIDECAR_PROXY_API_ANSWER_H
 
 #include "proxy/api/params.h"
+#include "proxy/event.h"
 #include "proxy/http/http.h"
 
 #define ANSWER_ID_DIGITS 24
@@ -14,6 +15,10 @@
 void answer_id(char out[ANSWER_ID_DIGITS + 1]);
 /* The header that names what was taken and has no effect. */
 void answer_tell_ignored(struct http_exchange *x, struct request *request);
+/* body: taken over; NULL: no memory, and so says the answer. */
+void answer_json(struct http_exchange *x, json_t *body);
+/* What became of it, for the access log: of a closed set. */
+const char *answer_finish_name(enum finish_reason finish);
 /* Decodes escaped text; null when there is none, NULL when it was cut for want of memory. */
 json_t *answer_text(const struct json_buf *escaped);
 /* Is the text one JSON object? Unlike in requests a key may be there twice. */

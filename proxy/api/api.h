@@ -8,6 +8,7 @@
 #include "proxy/api/access_log.h"
 #include "proxy/api/auth.h"
 #include "proxy/api/models.h"
+#include "proxy/api/response_store.h"
 #include "proxy/http/http.h"
 #include "proxy/metrics.h"
 #include "proxy/rate_limit.h"
@@ -37,6 +38,7 @@ struct api {
 	struct auth *auth;
 	struct models *models;
 	struct turns *turns;
+	struct response_store *responses; /* NULL: none are kept */
 	struct rate_limit rate_limit;
 	struct metrics *metrics; /* NULL: nothing is counted */
 	void (*readiness)(void *arg, struct api_readiness *out);

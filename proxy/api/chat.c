@@ -101,6 +101,7 @@ total_usage(const struct chat *c)
 
 		total.input_tokens += u->input_tokens;
 		total.cached_input_tokens += u->cached_input_tokens;
+		total.cache_write_input_tokens += u->cache_write_input_tokens;
 		total.output_tokens += u->output_tokens;
 		total.reasoning_output_tokens += u->reasoning_output_tokens;
 		total.total_tokens += u->total_tokens;

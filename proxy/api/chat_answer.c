@@ -46,18 +46,7 @@ chat_head_fini(struct chat_head *head)
 const char *
 chat_finish_name(enum finish_reason finish, bool legacy)
 {
-	switch (finish) {
-	case FINISH_STOP:
-	case FINISH_REFUSED:
-		return "stop";
-	case FINISH_LENGTH:
-		return "length";
-	case FINISH_TOOL_CALLS:
-		return legacy ? "function_call" : "tool_calls";
-	case FINISH_CONTENT_FILTER:
-		return "content_filter";
-	}
-	return "stop";
+	return legacy && finish == FINISH_TOOL_CALLS ? "function_call" : answer_finish_name(finish);
 }
 
 static json_t *

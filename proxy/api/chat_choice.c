@@ -168,7 +168,7 @@ static void
 on_text(struct chat_choice *choice, const struct event *event)
 {
 	static const char blank_line[] = "\\n\\n"; /* escaped */
-	enum channel channel = event->kind == EVENT_TEXT && event->text.phase == PHASE_FINAL
+	enum channel channel = event->kind == EVENT_TEXT && event->text.phase != PHASE_COMMENTARY
 	                               ? CHANNEL_CONTENT
 	                               : CHANNEL_REASONING;
 	struct channel_state *state = &choice->channels[channel];
@@ -280,6 +280,8 @@ on_event(void *arg, const struct event *event)
 	case EVENT_TEXT:
 	case EVENT_REASONING:
 		on_text(choice, event);
+		break;
+	case EVENT_REASONED: /* chat completions have no place for it */
 		break;
 	case EVENT_TOOL_CALL:
 		on_tool_call(choice, event);

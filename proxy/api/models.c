@@ -6,6 +6,7 @@
 
 #include "common/json.h"
 #include "common/log.h"
+#include "proxy/api/answer.h"
 #include "proxy/api/errors.h"
 
 struct models {
@@ -125,16 +126,6 @@ model_object(const char *id)
 	                 "openai");
 }
 
-static void
-reply_json(struct http_exchange *x, json_t *body)
-{
-	size_t len = 0;
-	AUTO_FREE char *text = json_to_text(body, &len);
-
-	json_decref(body);
-	http_reply(x, text != NULL ? 200 : 500, "application/json", text != NULL ? text : "", len);
-}
-
 static bool
 replied_unknown_list(const struct models *m, struct http_exchange *x)
 {
@@ -167,7 +158,7 @@ models_reply_list(const struct models *m, struct http_exchange *x)
 		if (real && json_object_get(m->known, id) == NULL)
 			(void)json_array_append_new(data, model_object(id));
 	}
-	reply_json(x, json_pack("{s:s,s:o}", "object", "list", "data", data));
+	answer_json(x, json_pack("{s:s,s:o}", "object", "list", "data", data));
 }
 
 void
@@ -181,7 +172,7 @@ models_reply_one(const struct models *m, struct http_exchange *x, const char *id
 		return;
 	real = json_get_string(m->aliases, id);
 	if (json_object_get(m->known, real != NULL ? real : id) != NULL) {
-		reply_json(x, model_object(id));
+		answer_json(x, model_object(id));
 		return;
 	}
 	failure_set(&failure, FAILURE_MODEL_NOT_FOUND, "The model '%.128s' does not exist.", id);

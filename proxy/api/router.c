@@ -8,6 +8,7 @@
 #include "proxy/api/chat.h"
 #include "proxy/api/cors.h"
 #include "proxy/api/errors.h"
+#include "proxy/api/responses.h"
 
 /* tail: what of the path follows a prefix route, "" for an exact one. */
 typedef void (*route_fn)(struct api *api, struct http_exchange *x, const char *tail);
@@ -82,6 +83,12 @@ post_chat(struct api *api, struct http_exchange *x, const char *tail)
 	chat_handle(api, x);
 }
 
+static void
+post_responses(struct api *api, struct http_exchange *x, const char *tail)
+{
+	responses_handle(api, x);
+}
+
 /* When a route asks for the key. */
 enum route_key {
 	KEY_ALWAYS,
@@ -97,32 +104,55 @@ static const struct route {
 	bool probe; /* comes every few seconds */
 	route_fn handle;
 } routes[] = {
-	{"/healthz",             false, HTTP_GET,  KEY_NEVER,     true,  get_alive  },
-	{"/readyz",              false, HTTP_GET,  KEY_NEVER,     true,  get_ready  },
-	{"/health",              false, HTTP_GET,  KEY_NEVER,     true,  get_ready  },
-	{"/metrics",             false, HTTP_GET,  KEY_FROM_AFAR, true,  get_metrics},
-	{"/v1/models",           false, HTTP_GET,  KEY_ALWAYS,    false, get_models },
-	{"/v1/models/",          true,  HTTP_GET,  KEY_ALWAYS,    false, get_model  },
-	{"/v1/chat/completions", false, HTTP_POST, KEY_ALWAYS,    false, post_chat  },
+	{"/healthz",             false, HTTP_GET,    KEY_NEVER,     true,  get_alive       },
+	{"/readyz",              false, HTTP_GET,    KEY_NEVER,     true,  get_ready       },
+	{"/health",              false, HTTP_GET,    KEY_NEVER,     true,  get_ready       },
+	{"/metrics",             false, HTTP_GET,    KEY_FROM_AFAR, true,  get_metrics     },
+	{"/v1/models",           false, HTTP_GET,    KEY_ALWAYS,    false, get_models      },
+	{"/v1/models/",          true,  HTTP_GET,    KEY_ALWAYS,    false, get_model       },
+	{"/v1/chat/completions", false, HTTP_POST,   KEY_ALWAYS,    false, post_chat       },
+	{"/v1/responses",        false, HTTP_POST,   KEY_ALWAYS,    false, post_responses  },
+	{"/v1/responses/",       true,  HTTP_GET,    KEY_ALWAYS,    false, responses_get   },
+	{"/v1/responses/",       true,  HTTP_DELETE, KEY_ALWAYS,    false, responses_delete},
+	{"/v1/responses/",       true,  HTTP_POST,   KEY_ALWAYS,    false, responses_post  },
 };
 
-static const struct route *
-find_route(const char *path)
+static bool
+is_at(const struct route *route, const char *path)
 {
-	for (size_t i = 0; i < NELEM(routes); i++) {
-		size_t len = strlen(routes[i].path);
+	size_t len = strlen(route->path);
 
-		if (routes[i].prefix ? strncmp(path, routes[i].path, len) == 0 && path[len] != '\0'
-		                     : strcmp(path, routes[i].path) == 0)
+	return route->prefix ? strncmp(path, route->path, len) == 0 && path[len] != '\0'
+	                     : strcmp(path, route->path) == 0;
+}
+
+static bool
+answers(const struct route *route, enum http_method method)
+{
+	return route->method == method || (route->method == HTTP_GET && method == HTTP_HEAD);
+}
+
+/* The route of this path for this method; for another method the first one of the path. */
+static const struct route *
+find_route(const char *path, enum http_method method)
+{
+	const struct route *found = NULL;
+
+	for (size_t i = 0; i < NELEM(routes); i++) {
+		if (!is_at(&routes[i], path))
+			continue;
+		if (answers(&routes[i], method))
 			return &routes[i];
+		if (found == NULL)
+			found = &routes[i];
 	}
-	return NULL;
+	return found;
 }
 
 const char *
 api_route_name(const char *path)
 {
-	const struct route *route = find_route(path);
+	const struct route *route = find_route(path, HTTP_GET);
 
 	return route != NULL ? route->path : "other";
 }
@@ -130,7 +160,7 @@ api_route_name(const char *path)
 bool
 api_is_probe(const char *path)
 {
-	const struct route *route = find_route(path);
+	const struct route *route = find_route(path, HTTP_GET);
 
 	return route != NULL && route->probe;
 }
@@ -143,13 +173,27 @@ refuse(struct http_exchange *x, const struct api_error *error)
 }
 
 static int
-refuse_method(struct http_exchange *x, const struct route *route)
+refuse_method(struct http_exchange *x)
 {
+	static const char *const names[] = {
+		[HTTP_GET] = "GET", [HTTP_POST] = "POST", [HTTP_DELETE] = "DELETE"};
 	struct api_error error;
+	char allow[64] = "", words[64] = "";
 
-	http_add_header(x, "allow", route->method == HTTP_GET ? "GET, HEAD" : "POST");
+	for (size_t i = 0; i < NELEM(routes); i++) {
+		const char *name = names[routes[i].method];
+
+		if (!is_at(&routes[i], http_path(x)))
+			continue;
+		(void)snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%s%s",
+		               allow[0] != '\0' ? ", " : "", name,
+		               routes[i].method == HTTP_GET ? ", HEAD" : "");
+		(void)snprintf(words + strlen(words), sizeof(words) - strlen(words), "%s%s",
+		               words[0] != '\0' ? ", " : "", name);
+	}
+	http_add_header(x, "allow", allow);
 	api_error_set(&error, 405, "invalid_request_error", "method_not_allowed",
-	              "This path answers %s only.", route->method == HTTP_GET ? "GET" : "POST");
+	              "This path answers %s only.", words);
 	return refuse(x, &error);
 }
 
@@ -225,8 +269,8 @@ static int
 on_head(void *arg, struct http_exchange *x)
 {
 	struct api *api = arg;
-	const struct route *route = find_route(http_path(x));
 	enum http_method method = http_method(x);
+	const struct route *route = find_route(http_path(x), method);
 	const char *type = http_header(x, HTTP_CONTENT_TYPE);
 	struct api_error error;
 	int key;
@@ -235,7 +279,7 @@ on_head(void *arg, struct http_exchange *x)
 	if (cors_preflight(api->settings->cors_origins, x) != 0)
 		return http_status(x);
 	if (route != NULL && is_open(api, x, route))
-		return method == HTTP_GET || method == HTTP_HEAD ? 0 : refuse_method(x, route);
+		return answers(route, method) ? 0 : refuse_method(x);
 	key = auth_key(api->auth, http_header(x, HTTP_AUTHORIZATION));
 	if (key < 0) {
 		api_error_set(&error, 401, "invalid_request_error", "invalid_api_key", "%s",
@@ -253,8 +297,8 @@ on_head(void *arg, struct http_exchange *x)
 		              "There is nothing at this path: %.128s", http_path(x));
 		return refuse(x, &error);
 	}
-	if (method != route->method && !(method == HTTP_HEAD && route->method == HTTP_GET))
-		return refuse_method(x, route);
+	if (!answers(route, method))
+		return refuse_method(x);
 	if (method == HTTP_POST && type != NULL && !is_json(type)) {
 		api_error_set(&error, 415, "invalid_request_error", "unsupported_media_type",
 		              "The body must be application/json.");
@@ -269,7 +313,8 @@ static void
 on_request(void *arg, struct http_exchange *x)
 {
 	const char *path = http_path(x);
-	const struct route *route = find_route(path); /* on_head has seen that there is one */
+	const struct route *route =
+		find_route(path, http_method(x)); /* on_head has seen that there is one */
 
 	route->handle(arg, x, path + strlen(route->path));
 }

@@ -158,6 +158,8 @@ on_raw_item(struct thread *t, json_t *params)
 		add_tool_call(t, item);
 	} else if (strcmp(type, "reasoning") == 0) {
 		thread_mark_started(t);
+		if (!thread_is_over(t))
+			thread_hear_reasoned(t, item);
 	} else if (strcmp(type, "message") == 0 && role != NULL && strcmp(role, "assistant") == 0) {
 		hear_whole_message(t, item);
 	}
@@ -197,6 +199,7 @@ read_usage(struct usage *out, const json_t *u)
 {
 	add_tokens(&out->input_tokens, u, "inputTokens");
 	add_tokens(&out->cached_input_tokens, u, "cachedInputTokens");
+	add_tokens(&out->cache_write_input_tokens, u, "cacheWriteInputTokens");
 	add_tokens(&out->output_tokens, u, "outputTokens");
 	add_tokens(&out->reasoning_output_tokens, u, "reasoningOutputTokens");
 	add_tokens(&out->total_tokens, u, "totalTokens");
@@ -228,6 +231,7 @@ finish_with_tool_calls(struct thread *t)
 		struct event event = {.kind = EVENT_TOOL_CALL};
 
 		event.tool_call.index = (unsigned)i;
+		event.tool_call.space = json_get_string(call, "namespace");
 		event.tool_call.call_id = call_id != NULL ? call_id : "";
 		event.tool_call.name = name != NULL ? name : "";
 		event.tool_call.arguments =

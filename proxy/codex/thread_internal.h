@@ -74,6 +74,8 @@ struct thread {
 	size_t response_items;   /* item_count where the current response began */
 	unsigned response_parts; /* reasoning_parts there */
 	struct replay text, reasoning;
+	unsigned reasoned; /* items of reasoning that the current response has completed so far */
+	unsigned reasoned_told; /* of those, also before it began again */
 
 	/* thread_events.c */
 	bool started;       /* EVENT_STARTED was given */
@@ -125,6 +127,8 @@ void thread_begin_message(struct thread *t, const char *id, const json_t *item);
 void thread_hear_slow_delta(struct thread *t, json_t *params, enum delta_kind kind);
 /* A message as a Responses item, complete: says it if it came without deltas. */
 void thread_hear_message(struct thread *t, const json_t *message);
+/* A raw item of reasoning, complete. */
+void thread_hear_reasoned(struct thread *t, const json_t *item);
 /* The current response begins again. */
 void thread_restart_text(struct thread *t);
 /* False: after a restart less was said than before it. */

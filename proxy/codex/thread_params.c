@@ -14,21 +14,35 @@ print_and_free(struct json_buf *out, json_t *value)
 	json_decref(value);
 }
 
+static json_t *dynamic_tools(const json_t *tools);
+
+static json_t *
+dynamic_tool(const json_t *tool)
+{
+	const json_t *members = json_object_get(tool, "tools");
+
+	if (members != NULL)
+		return json_pack("{s:s,s:O,s:O,s:o}", "type", "namespace", "name",
+		                 json_object_get(tool, "name"), "description",
+		                 json_object_get(tool, "description"), "tools",
+		                 dynamic_tools(members));
+	return json_pack("{s:s,s:O,s:O,s:O}", "type", "function", "name",
+	                 json_object_get(tool, "name"), "description",
+	                 json_object_get(tool, "description"), "inputSchema",
+	                 json_object_get(tool, "parameters"));
+}
+
 /* The caller's functions in codex's words; NULL: no memory. */
 static json_t *
-dynamic_tools(const struct conversation *c)
+dynamic_tools(const json_t *tools)
 {
 	json_t *list = json_array();
 	json_t *tool;
 	size_t i;
 
-	json_array_foreach(c->tools, i, tool) {
+	json_array_foreach(tools, i, tool) {
 		/* a tool that is left out would be missed in silence */
-		if (json_array_append_new(
-			    list, json_pack("{s:s,s:O,s:O,s:O}", "type", "function", "name",
-		                            json_object_get(tool, "name"), "description",
-		                            json_object_get(tool, "description"), "inputSchema",
-		                            json_object_get(tool, "parameters"))) != 0) {
+		if (json_array_append_new(list, dynamic_tool(tool)) != 0) {
 			json_decref(list);
 			return NULL;
 		}
@@ -50,7 +64,7 @@ add_experimental(json_t *params, const struct conversation *c)
 	return json_object_set_new(params, "environments", json_array()) == 0 &&
 	       json_object_set_new(params, "experimentalRawEvents", json_true()) == 0 &&
 	       (c->tools == NULL ||
-	        json_object_set_new(params, "dynamicTools", dynamic_tools(c)) == 0);
+	        json_object_set_new(params, "dynamicTools", dynamic_tools(c->tools)) == 0);
 }
 
 void

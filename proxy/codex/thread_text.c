@@ -75,7 +75,9 @@ phase_of(const json_t *item)
 {
 	const char *phase = json_get_string(item, "phase");
 
-	return phase != NULL && strcmp(phase, "commentary") == 0 ? PHASE_COMMENTARY : PHASE_FINAL;
+	if (phase == NULL)
+		return PHASE_UNSAID;
+	return strcmp(phase, "commentary") == 0 ? PHASE_COMMENTARY : PHASE_FINAL;
 }
 
 void
@@ -155,7 +157,7 @@ thread_on_delta(struct thread_link *link, const struct delta *d)
 	}
 	item = find_item(t, d->item_id, d->item_id_len);
 	if (item == NULL)
-		item = add_item(t, d->item_id, d->item_id_len, PHASE_FINAL);
+		item = add_item(t, d->item_id, d->item_id_len, PHASE_UNSAID);
 	if (item != NULL)
 		hear_text(t, item, d->escaped, d->escaped_len);
 }
@@ -237,6 +239,20 @@ thread_hear_message(struct thread *t, const json_t *message)
 	}
 }
 
+/* Of one that is told again after a restart, the first is as good. */
+void
+thread_hear_reasoned(struct thread *t, const json_t *item)
+{
+	const char *encrypted = json_get_string(item, "encrypted_content");
+	const struct event event = {.kind = EVENT_REASONED,
+	                            .reasoned = {encrypted != NULL ? encrypted : ""}};
+
+	if (++t->reasoned <= t->reasoned_told)
+		return;
+	t->reasoned_told = t->reasoned;
+	thread_emit(t, &event);
+}
+
 /* --- responses ------------------------------------------------------------------------------- */
 
 /* The current response begins again. */
@@ -247,6 +263,7 @@ thread_restart_text(struct thread *t)
 	replay_restart(&t->reasoning);
 	drop_items(t, t->response_items);
 	t->reasoning_parts = t->response_parts;
+	t->reasoned = 0;
 	free(t->reasoning_id);
 	t->reasoning_id = NULL;
 }
@@ -275,6 +292,7 @@ thread_end_text(struct thread *t)
 	t->text = t->reasoning = (struct replay){0};
 	t->response_items = t->item_count;
 	t->response_parts = t->reasoning_parts;
+	t->reasoned = t->reasoned_told = 0;
 	free(t->reasoning_id);
 	t->reasoning_id = NULL;
 }

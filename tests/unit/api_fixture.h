@@ -12,6 +12,7 @@
 #define HEADER_DELAY_MS 1000
 #define KEEPALIVE_MS    15000
 #define RESPONSE_MAX    1000
+#define STORE_BYTES     100000
 #define CHAT            "/v1/chat/completions"
 
 static uv_loop_t loop;
@@ -63,6 +64,7 @@ setup(void **state)
 	api.models = models_new("gpt-4o=gpt-b", NULL);
 	models_update(api.models, list);
 	api.turns = turns_new(&config);
+	api.responses = response_store_new(STORE_BYTES);
 	return auth_new(&api.auth, &settings, NULL);
 }
 
@@ -74,6 +76,7 @@ teardown(void **state)
 		return -1;
 	turns_free(api.turns);
 	models_free(api.models);
+	response_store_free(api.responses);
 	auth_free(api.auth);
 	return uv_loop_close(&loop);
 }
@@ -105,6 +108,37 @@ request_done(struct http_exchange *x)
 	api_handlers.on_done(&api, x, x->ended);
 	exchange_fini(x);
 	run_loop(&loop);
+}
+
+/* What the model says next. */
+static inline void
+codex_calls(unsigned index, const char *arguments)
+{
+	codex_says((struct event){
+		.kind = EVENT_TOOL_CALL,
+		.tool_call = {.index = index,
+	                      .call_id = index == 0 ? "c0" : "c1",
+	                      .name = "f",
+	                      .arguments = arguments,
+	                      .arguments_len = strlen(arguments)}
+        });
+}
+
+static inline void
+codex_says_more(enum event_kind kind, const char *text, unsigned item, enum message_phase phase)
+{
+	codex_says((struct event){
+		.kind = kind,
+		.text = {.escaped = text, .len = strlen(text), .item = item, .phase = phase}
+        });
+}
+
+static inline void
+codex_uses(int64_t tokens)
+{
+	codex_says((struct event){
+		.kind = EVENT_USAGE, .usage = {.input_tokens = tokens, .total_tokens = tokens}
+        });
 }
 
 #define with_api(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

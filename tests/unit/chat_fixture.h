@@ -19,36 +19,6 @@ ask(const char *body)
 	request_run(&x);
 }
 
-static inline void
-codex_calls(unsigned index, const char *arguments)
-{
-	codex_says((struct event){
-		.kind = EVENT_TOOL_CALL,
-		.tool_call = {.index = index,
-	                      .call_id = index == 0 ? "c0" : "c1",
-	                      .name = "f",
-	                      .arguments = arguments,
-	                      .arguments_len = strlen(arguments)}
-        });
-}
-
-static inline void
-codex_says_more(enum event_kind kind, const char *text, unsigned item, enum message_phase phase)
-{
-	codex_says((struct event){
-		.kind = kind,
-		.text = {.escaped = text, .len = strlen(text), .item = item, .phase = phase}
-        });
-}
-
-static inline void
-codex_uses(int64_t tokens)
-{
-	codex_says((struct event){
-		.kind = EVENT_USAGE, .usage = {.input_tokens = tokens, .total_tokens = tokens}
-        });
-}
-
 /* The n-th event of the stream so far, parsed; NULL for [DONE] and where there is none. */
 static inline json_t *
 event_at(size_t n)

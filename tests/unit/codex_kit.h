@@ -186,6 +186,7 @@ struct caller {
 	struct conversation *conversation;
 	char text[SAID_MAX]; /* escaped */
 	char reasoning[SAID_MAX];
+	char reasoned[SAID_MAX]; /* "ENCRYPTED|" each */
 	unsigned last_item, last_part;
 	enum message_phase phase;
 	char calls[SAID_MAX]; /* "name(arguments)#call_id " in the order of their index */
@@ -254,6 +255,10 @@ hear_event(void *arg, const struct event *e)
 	case EVENT_REASONING:
 		append_text(c->reasoning, e->text.escaped, e->text.len);
 		c->last_part = e->text.item;
+		break;
+	case EVENT_REASONED:
+		append_text(c->reasoned, e->reasoned.encrypted, strlen(e->reasoned.encrypted));
+		append_text(c->reasoned, "|", 1);
 		break;
 	case EVENT_TOOL_CALL:
 		note_call(c, e);

@@ -44,6 +44,8 @@ letter_of(enum event_kind kind)
 		return 'T';
 	case EVENT_REASONING:
 		return 'Z';
+	case EVENT_REASONED:
+		return 'Y';
 	case EVENT_TOOL_CALL:
 		return 'C';
 	case EVENT_USAGE:
