@@ -58,10 +58,10 @@ async function assertUnharmed(s, kbBefore) {
 for (const [what, line] of [['lines', 'a line of the flood '.repeat(5)], ['very short lines', 'x']])
   test(`a flood of ${what} is taken: the supervisor answers, and its memory stays as it is`, async (t) => {
     const s = await flooded(t, line, 'ignore');
-    await assertGoesOn(s, 1 << 20);
+    await assertGoesOn(s, 128 << 10);
     const kb = residentKb(s);
     await assertAnswers(s);
-    await assertGoesOn(s, 1 << 20);
+    await assertGoesOn(s, 128 << 10);
     await assertUnharmed(s, kb);
   });
 

@@ -364,9 +364,12 @@ the_last_words_are_kept_whether_or_not_our_log_is_read(void **state)
 {
 	int before, fd = deafen(&before, 0);
 
-	SAY(OUTPUT_STDERR, "one\ntwo\nthe rest");
+	SAY(OUTPUT_STDERR, "one\n");
+	assert_false(output_drain(output));
+	SAY(OUTPUT_STDERR, "two\nthe rest"); /* this stays in the pipe */
 	hang_up(OUTPUT_STDERR);
 	assert_false(output_drain(output));
+	assert_string_equal(got, "");
 	output_close(output);
 	output = NULL;
 	undeafen(fd, before);
