@@ -46,8 +46,8 @@ on_done_unheard(void *arg, int code, const char *why)
 static bool
 is_known(const struct app_methods *m, const char *name)
 {
-	for (size_t i = 0; i < pair_count(m->pair); i++)
-		if (roll_matches(name, app_info(instance_current(pair_instance(m->pair, i)))))
+	for (size_t i = 0; i < fleet_count(m->fleet); i++)
+		if (roll_matches(name, app_info(instance_current(fleet_instance(m->fleet, i)))))
 			return true;
 	return false;
 }
@@ -154,11 +154,13 @@ do_drain(const struct app_methods *m, struct control_request *req, const struct 
 		d->req = req;
 	else
 		control_reply(req, json_object());
-	for (size_t i = 0; i < pair_count(m->pair); i++) {
-		if (!roll_matches(o->app, app_info(instance_current(pair_instance(m->pair, i)))))
+	for (size_t i = 0; i < fleet_count(m->fleet); i++) {
+		struct instance *in = fleet_instance(m->fleet, i);
+
+		if (!roll_matches(o->app, app_info(instance_current(in))))
 			continue;
 		d->waiting++;
-		pair_drain(m->pair, i, o->deadline_ms, on_drained, d);
+		fleet_drain(m->fleet, in, o->deadline_ms, on_drained, d);
 	}
 	on_drained(d, 0);
 }
@@ -175,8 +177,8 @@ do_describe(const struct app_methods *m, struct control_request *req, const stru
 		return;
 	}
 	list = json_array();
-	for (size_t i = 0; i < pair_count(m->pair); i++) {
-		struct instance *in = pair_instance(m->pair, i);
+	for (size_t i = 0; i < fleet_count(m->fleet); i++) {
+		struct instance *in = fleet_instance(m->fleet, i);
 
 		if (roll_matches(o->app, app_info(instance_current(in))))
 			(void)json_array_append_new(list, status_describe(in));

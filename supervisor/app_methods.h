@@ -6,7 +6,7 @@
 #include "supervisor/wish.h"
 
 struct app_methods {
-	struct pair *pair;
+	struct fleet *fleet;
 	struct roll *roll;
 	struct wishes *wishes;
 };

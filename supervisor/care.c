@@ -21,26 +21,26 @@ struct patient {
 
 struct care {
 	uv_loop_t *loop;
-	struct pair *pair;
+	struct fleet *fleet;
 	struct roll *roll;
 	uint64_t drain_ms;
 	struct patient *patients; /* by number of the app-server */
 };
 
 struct care *
-care_new(uv_loop_t *loop, struct pair *pair, struct roll *roll, uint64_t drain_ms)
+care_new(uv_loop_t *loop, struct fleet *fleet, struct roll *roll, uint64_t drain_ms)
 {
 	struct care *c = calloc(1, sizeof(*c));
 
 	if (c == NULL)
 		return NULL;
-	*c = (struct care){.loop = loop, .pair = pair, .roll = roll, .drain_ms = drain_ms};
-	c->patients = calloc(pair_backends(pair), sizeof(*c->patients));
+	*c = (struct care){.loop = loop, .fleet = fleet, .roll = roll, .drain_ms = drain_ms};
+	c->patients = calloc(BACKENDS_MAX, sizeof(*c->patients));
 	if (c->patients == NULL) {
 		free(c);
 		return NULL;
 	}
-	for (size_t i = 0; i < pair_backends(pair); i++) {
+	for (size_t i = 0; i < BACKENDS_MAX; i++) {
 		c->patients[i].auth.base_ms = AUTH_BASE_MS;
 		c->patients[i].auth.max_ms = AUTH_MAX_MS;
 		c->patients[i].upstream.base_ms = UPSTREAM_BASE_MS;
@@ -69,7 +69,7 @@ rest(struct care *c, size_t i, const char *message)
 	patient->refused = true;
 	restart_spacing_take(&patient->auth, now + wait);
 	(void)snprintf(why, sizeof(why), "the login is refused: %s", message);
-	instance_pause(pair_instance(c->pair, i), why, wait, c->drain_ms);
+	instance_pause(fleet_backend(c->fleet, i), why, wait, c->drain_ms);
 }
 
 void
@@ -82,11 +82,11 @@ care_backend_failed(struct care *c, size_t i, const char *kind, const char *mess
 	if (strcmp(kind, "auth") == 0) {
 		rest(c, i, message);
 	} else if (strcmp(kind, "server") == 0) {
-		instance_restart_now(pair_instance(c->pair, i), "it does not answer the proxy");
+		instance_restart_now(fleet_backend(c->fleet, i), "it does not answer the proxy");
 	} else if (strcmp(kind, "upstream") == 0 && restart_spacing_wait(upstream, now) == 0) {
 		restart_spacing_take(upstream, now);
 		(void)snprintf(why, sizeof(why), "the provider fails: %s", message);
-		roll_one(c->roll, i, why);
+		roll_one(c->roll, fleet_backend(c->fleet, i), why);
 	}
 }
 
@@ -102,7 +102,7 @@ is_refused(const struct care *c, size_t i)
 static void
 try_again(struct care *c, size_t i)
 {
-	struct instance *in = pair_instance(c->pair, i);
+	struct instance *in = fleet_backend(c->fleet, i);
 
 	c->patients[i].refused = false;
 	restart_spacing_forgive(&c->patients[i].auth);
@@ -125,20 +125,23 @@ try_again(struct care *c, size_t i)
 void
 care_login_changed(struct care *c, bool other_login)
 {
-	for (size_t i = 0; i < pair_backends(c->pair); i++) {
+	for (size_t i = 0; i < BACKENDS_MAX; i++) {
+		struct instance *in = fleet_backend(c->fleet, i);
+
+		if (in == NULL)
+			continue;
 		if (is_refused(c, i))
 			try_again(c, i);
-		else if (other_login &&
-		         app_state(instance_current(pair_instance(c->pair, i))) != APP_STOPPED)
-			roll_one(c->roll, i, "there is another login");
+		else if (other_login && app_state(instance_current(in)) != APP_STOPPED)
+			roll_one(c->roll, in, "there is another login");
 	}
 }
 
 bool
 care_login_refused(const struct care *c)
 {
-	for (size_t i = 0; i < pair_backends(c->pair); i++)
-		if (is_refused(c, i))
+	for (size_t i = 0; i < BACKENDS_MAX; i++)
+		if (fleet_backend(c->fleet, i) != NULL && is_refused(c, i))
 			return true;
 	return false;
 }

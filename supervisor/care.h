@@ -8,10 +8,10 @@
 struct care;
 
 /* drain_ms: what a restart for the login's sake gives to what runs. NULL: no memory. */
-struct care *care_new(uv_loop_t *loop, struct pair *pair, struct roll *roll, uint64_t drain_ms);
+struct care *care_new(uv_loop_t *loop, struct fleet *fleet, struct roll *roll, uint64_t drain_ms);
 void care_free(struct care *c);
 
-/* pair_spec.on_backend_failed. */
+/* fleet_spec.on_backend_failed. */
 void care_backend_failed(struct care *c, size_t i, const char *kind, const char *message);
 /* The login's file has new contents. other_login: it is somebody else's; else only its tokens are
  * new, which those who are well have fetched themselves. */

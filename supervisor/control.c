@@ -60,7 +60,7 @@ on_request(void *arg, struct control_conn *conn, struct control_request *req, co
            json_t *params)
 {
 	struct control *c = arg;
-	const struct app_methods apps = {c->spec.pair, c->spec.roll, c->spec.wishes};
+	const struct app_methods apps = {c->spec.fleet, c->spec.roll, c->spec.wishes};
 
 	for (size_t i = 0; i < NELEM(methods); i++) {
 		if (strcmp(methods[i].name, method) == 0) {
@@ -70,7 +70,7 @@ on_request(void *arg, struct control_conn *conn, struct control_request *req, co
 	}
 	if (!live_request(conn, req, method, params) &&
 	    !app_methods_request(&apps, req, method, params) &&
-	    !proxy_link_request(pair_link(c->spec.pair), conn, req, method, params))
+	    !proxy_link_request(fleet_link(c->spec.fleet), conn, req, method, params))
 		control_reply_error(req, CONTROL_METHOD_NOT_FOUND, "no method %s", method);
 }
 
@@ -79,7 +79,7 @@ on_notification(void *arg, struct control_conn *conn, const char *method, json_t
 {
 	struct control *c = arg;
 
-	if (!proxy_link_notification(pair_link(c->spec.pair), conn, method, params))
+	if (!fleet_notification(c->spec.fleet, conn, method, params))
 		log_debug("control: notification %s ignored", method);
 }
 
@@ -89,7 +89,7 @@ on_conn_closed(void *arg, struct control_conn *conn)
 	struct control *c = arg;
 
 	live_closed(conn);
-	proxy_link_closed(pair_link(c->spec.pair), conn);
+	proxy_link_closed(fleet_link(c->spec.fleet), conn);
 }
 
 int

@@ -12,7 +12,7 @@ struct control_spec {
 	uv_loop_t *loop;
 	const char *path;
 	const char *group; /* name of the group that may ask; NULL: none */
-	struct pair *pair;
+	struct fleet *fleet;
 	struct roll *roll;
 	struct wishes *wishes;
 	json_t *(*status)(void *arg);

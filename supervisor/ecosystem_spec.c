@@ -67,6 +67,7 @@ policy_of(const struct ecosystem_app *a)
 struct app_spec
 ecosystem_spec(const struct ecosystem_app *a, unsigned i, char name[ECOSYSTEM_SPEC_NAME_MAX])
 {
+	const char *why;
 	struct app_spec s = {
 		.name = name,
 		.group = a->name,
@@ -80,12 +81,16 @@ ecosystem_spec(const struct ecosystem_app *a, unsigned i, char name[ECOSYSTEM_SP
 		.surge = surge_of(a),
 		.one_shot = !a->autorestart,
 		.restart = policy_of(a),
+		.max_memory_bytes = (uint64_t)a->max_memory_bytes,
 	};
 
 	if (a->instances > 1 || a->numbered)
 		(void)snprintf(name, ECOSYSTEM_SPEC_NAME_MAX, "%s-%u", a->name, i);
 	else
 		(void)snprintf(name, ECOSYSTEM_SPEC_NAME_MAX, "%s", a->name);
+	/* the file was read by the same rules */
+	if (a->cron_restart != NULL && cron_parse(&s.cron, a->cron_restart, &why) < 0)
+		s.cron = (struct cron){.minutes = 0};
 	memcpy(s.stop_exit, a->stop_exit, sizeof(s.stop_exit));
 	if (a->role == ECOSYSTEM_APP_SERVER) {
 		s.term_again_ms = APP_SERVER_TERM_AGAIN_MS;
@@ -94,4 +99,20 @@ ecosystem_spec(const struct ecosystem_app *a, unsigned i, char name[ECOSYSTEM_SP
 		s.term_again_ms = s.drain_timeout_ms + PROXY_TERM_AGAIN_MS;
 	}
 	return s;
+}
+
+bool
+ecosystem_spec_logs(struct log_sink_spec *out, const struct ecosystem_app *a)
+{
+	*out = (struct log_sink_spec){
+		.out_file = a->disable_logs ? "/dev/null" : a->out_file,
+		.error_file = a->disable_logs ? "/dev/null" : a->error_file,
+		.own_files = !a->merge_logs && (a->instances > 1 || a->numbered),
+		.json = a->log_json,
+		.date_format = a->log_date_format,
+		.max_bytes = a->log_rotate_max_bytes,
+		.interval_ms = a->log_rotate_interval_ms,
+		.retain = a->log_rotate_retain,
+	};
+	return out->out_file != NULL || out->error_file != NULL;
 }

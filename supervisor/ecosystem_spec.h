@@ -6,6 +6,7 @@
 
 #include "supervisor/app.h"
 #include "supervisor/ecosystem.h"
+#include "supervisor/log_sink.h"
 
 #define ECOSYSTEM_SPEC_NAME_MAX (ECOSYSTEM_NAME_MAX + 4) /* "NAME-63" */
 
@@ -13,5 +14,7 @@
  * its owner knows: lift, channel_dir, history. */
 struct app_spec
 ecosystem_spec(const struct ecosystem_app *a, unsigned i, char name[ECOSYSTEM_SPEC_NAME_MAX]);
+/* False: it has no files of its own. *out refers to a. */
+bool ecosystem_spec_logs(struct log_sink_spec *out, const struct ecosystem_app *a);
 
 #endif

@@ -20,6 +20,11 @@ struct side {
 	struct app *app;
 };
 
+struct sinks {
+	struct log_sink *sink;
+	struct sinks *older;
+};
+
 struct instance {
 	struct side sides[2];
 	int current;
@@ -29,7 +34,9 @@ struct instance {
 	uint64_t drain_ms; /* and this one not more than that; 0: all that its spec gives */
 	char failure[APP_REASON_MAX];
 	struct app_history history;
-	struct log_sink *sink; /* of both: they take turns in the same files */
+	/* Of both: they take turns in the same files; and those of earlier settings, which an old
+	 * process may still write into. */
+	struct sinks *sinks;
 	struct tend tend;
 	struct instance_hooks hooks;
 	void *arg;
@@ -287,6 +294,51 @@ instance_tend(struct instance *in)
 
 /* --- life ----------------------------------------------------------------------------------- */
 
+static void
+free_newest(struct instance *in)
+{
+	struct sinks *newest = in->sinks;
+
+	in->sinks = newest->older;
+	log_sink_free(newest->sink);
+	free(newest);
+}
+
+/* The spec's log files, in the place of any earlier ones. False: no memory. */
+static bool
+take_logs(struct instance *in, struct app_spec *spec)
+{
+	struct sinks *newest = spec->logs != NULL ? calloc(1, sizeof(*newest)) : NULL;
+
+	spec->sink = NULL;
+	if (spec->logs == NULL)
+		return true;
+	if (newest != NULL)
+		newest->sink = log_sink_new(spec->logs, spec->group, spec->instance);
+	spec->logs = NULL; /* the caller's, and not kept */
+	if (newest == NULL || newest->sink == NULL) {
+		free(newest);
+		return false;
+	}
+	newest->older = in->sinks;
+	in->sinks = newest;
+	spec->sink = newest->sink;
+	return true;
+}
+
+void
+instance_set_spec(struct instance *in, const struct app_spec *spec)
+{
+	struct app_spec side_spec = *spec;
+
+	while (in->sinks != NULL && instance_is_stopped(in))
+		free_newest(in);
+	if (!take_logs(in, &side_spec))
+		log_error("out of memory: %s writes into no files", instance_name(in));
+	for (int i = 0; i < 2; i++)
+		app_set_spec(in->sides[i].app, &side_spec);
+}
+
 int
 instance_new(struct instance **out, uv_loop_t *loop, struct reaper *reaper,
              const struct app_spec *spec, const struct instance_hooks *hooks, void *arg)
@@ -305,15 +357,10 @@ instance_new(struct instance **out, uv_loop_t *loop, struct reaper *reaper,
 	in->hooks = *hooks;
 	in->arg = arg;
 	side_spec.history = &in->history;
-	if (spec->logs != NULL) {
-		in->sink = log_sink_new(spec->logs, spec->group, spec->instance);
-		if (in->sink == NULL) {
-			free(in);
-			return -ENOMEM;
-		}
+	if (!take_logs(in, &side_spec)) {
+		free(in);
+		return -ENOMEM;
 	}
-	side_spec.sink = in->sink;
-	side_spec.logs = NULL; /* the caller's, and not kept */
 	for (int i = 0; i < 2; i++) {
 		int r;
 
@@ -338,7 +385,8 @@ let_go(void *arg)
 
 	if (--in->open > 0)
 		return;
-	log_sink_free(in->sink);
+	while (in->sinks != NULL)
+		free_newest(in);
 	free(in);
 	if (fn != NULL)
 		fn(fn_arg);

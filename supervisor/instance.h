@@ -27,6 +27,8 @@ instance_new(struct instance **out, uv_loop_t *loop, struct reaper *reaper,
 /* Only when both are stopped. fn when everything has been let go; in is freed. */
 void instance_close(struct instance *in, void (*fn)(void *arg), void *arg);
 
+/* What its next start goes by; its name and group stay. */
+void instance_set_spec(struct instance *in, const struct app_spec *spec);
 void instance_start(struct instance *in, const char *why);
 void instance_stop(struct instance *in, const char *why);
 /* Stops it, drained, and starts it again. */

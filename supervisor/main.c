@@ -16,7 +16,9 @@
 static const char usage[] =
 	"usage: codex-supervisor COMMAND\n"
 	"\n"
-	"  run                 start the app-servers and the proxy, and keep them up\n"
+	"  run [FILE]          start the app-servers and the proxy, or the apps of an ecosystem "
+	"file,\n"
+	"                      and keep them up\n"
 	"\n"
 	"  status [--json] [--exit-code] [--watch]\n"
 	"                      what runs, and how it is; with --exit-code 1 when not ready; with\n"
@@ -50,21 +52,19 @@ static const char usage[] =
 	"answers, or it ended what was followed, 64 usage, 70 gave up, 78 configuration.\n";
 
 static int
-run(const struct cli_options *o, const char *none)
+run(const struct cli_options *o, const char *file)
 {
-	struct settings settings;
+	struct configuration c;
 	int r;
 
 	log_init("codex-supervisor", LOG_LEVEL_INFO, LOG_FORMAT_AUTO);
-	r = settings_load(&settings, SETTING_PROXY | SETTING_SUPERVISOR, NULL, NULL, stderr);
-	if (r != 0) {
-		log_error("not started: %d wrong setting%s", r, r == 1 ? "" : "s");
-		return r < 0 ? EXIT_GAVE_UP : EXIT_CONFIGURATION;
-	}
-	log_init("codex-supervisor", (enum log_level)settings.log_level,
-	         (enum log_format)settings.log_format);
-	r = supervisor_run(&settings);
-	settings_free(&settings);
+	r = configuration_load(&c, file);
+	if (r != EXIT_WELL)
+		return r;
+	log_init("codex-supervisor", (enum log_level)c.settings.log_level,
+	         (enum log_format)c.settings.log_format);
+	r = supervisor_run(&c);
+	configuration_free(&c);
 	return r;
 }
 
@@ -95,26 +95,27 @@ show_help(const struct cli_options *o, const char *none)
 	return EXIT_WELL;
 }
 
-/* options: the letters of those it knows, beside s (--socket). */
+/* operand: what it is, "[...]" when it may be missing; NULL: there is none. options: the letters of
+ * those it knows, beside s (--socket). */
 static const struct command {
 	const char *name, *operand, *options;
 	int (*fn)(const struct cli_options *o, const char *operand);
 } commands[] = {
-	{"run",      NULL,   "",    run          },
-	{"status",   NULL,   "jew", cli_status   },
-	{"describe", "app",  "j",   cli_describe },
-	{"start",    "app",  "N",   cli_start    },
-	{"stop",     "app",  "N",   cli_stop     },
-	{"restart",  "app",  "N",   cli_restart  },
-	{"reload",   "app",  "N",   cli_reload   },
-	{"drain",    "app",  "Nd",  cli_drain    },
-	{"logs",     "app",  "jnf", cli_logs     },
-	{"events",   NULL,   "j",   cli_events   },
-	{"shutdown", NULL,   "",    cli_shutdown },
-	{"check",    "file", "",    check        },
-	{"settings", NULL,   "",    show_settings},
-	{"version",  NULL,   "",    show_version },
-	{"help",     NULL,   "",    show_help    },
+	{"run",      "[file]", "",    run          },
+	{"status",   NULL,     "jew", cli_status   },
+	{"describe", "app",    "j",   cli_describe },
+	{"start",    "app",    "N",   cli_start    },
+	{"stop",     "app",    "N",   cli_stop     },
+	{"restart",  "app",    "N",   cli_restart  },
+	{"reload",   "app",    "N",   cli_reload   },
+	{"drain",    "app",    "Nd",  cli_drain    },
+	{"logs",     "app",    "jnf", cli_logs     },
+	{"events",   NULL,     "j",   cli_events   },
+	{"shutdown", NULL,     "",    cli_shutdown },
+	{"check",    "file",   "",    check        },
+	{"settings", NULL,     "",    show_settings},
+	{"version",  NULL,     "",    show_version },
+	{"help",     NULL,     "",    show_help    },
 };
 
 static int
@@ -165,10 +166,7 @@ obey(const struct cli_options *o, const char *given, int count, char *const *wor
 			c = &commands[i];
 	if (c == NULL)
 		return wrong_usage("no such command");
-	if (c->fn == run && count > 1)
-		return wrong_usage("run FILE is not available yet: run starts the built-in pair; "
-		                   "check FILE reads one");
-	if (c->operand != NULL && count == 1) {
+	if (c->operand != NULL && c->operand[0] != '[' && count == 1) {
 		(void)snprintf(what, sizeof(what), "which %s?", c->operand);
 		return wrong_usage(what);
 	}
@@ -180,7 +178,7 @@ obey(const struct cli_options *o, const char *given, int count, char *const *wor
 		(void)snprintf(what, sizeof(what), "%s knows no such option", c->name);
 		return wrong_usage(what);
 	}
-	return c->fn(o, c->operand != NULL ? words[1] : NULL);
+	return c->fn(o, count > 1 ? words[1] : NULL);
 }
 
 int

@@ -1,7 +1,6 @@
 /* proxy_launch: how codex-proxy is found and executed. */
 #include "supervisor/proxy_launch.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,33 +37,23 @@ proxy_launch_find(void)
 	return NULL;
 }
 
-static void
-fill_environment(struct environment *env, const struct proxy_launch *l)
+void
+proxy_launch_environment(struct environment *env)
 {
 	environment_pass_basics(env);
 	for (size_t i = 0; i < settings_count; i++)
 		if (settings_table[i].owners & SETTING_PROXY)
 			environment_pass(env, settings_table[i].name);
-	environment_set(env, "CODEX_APP_SERVER_URL", NULL); /* we tell it where they are */
-	environment_set(env, "CODEX_CONTROL_SOCKET", l->control_path);
-	environment_set_int(env, "CODEX_PROXY_GENERATION", l->generation);
-	if (l->work_dir != NULL)
-		environment_set(env, "CODEX_WORKSPACE", l->work_dir);
+	environment_set(env, "CODEX_CONTROL_SOCKET", NULL); /* of what started us, perhaps */
 	/* we read its lines, and give them our own form */
 	environment_set(env, "CODEX_LOG_FORMAT", "json");
 	environment_set(env, "LISTEN_FDNAMES", "http");
 }
 
-int
-proxy_launch_fill(struct app_launch *out, const struct proxy_launch *l)
+void
+proxy_launch_link(struct environment *env, const char *control_path, unsigned generation)
 {
-	fill_environment(&out->env, l);
-	out->file = strdup(l->binary);
-	out->argv = calloc(2, sizeof(*out->argv));
-	if (out->argv != NULL)
-		out->argv[0] = strdup("codex-proxy");
-	out->listen_fd = l->listen_fd;
-	if (out->file == NULL || out->argv == NULL || out->argv[0] == NULL)
-		return -ENOMEM; /* what is there is freed with *out */
-	return 0;
+	environment_set(env, "CODEX_APP_SERVER_URL", NULL); /* we tell it where they are */
+	environment_set(env, "CODEX_CONTROL_SOCKET", control_path);
+	environment_set_int(env, "CODEX_PROXY_GENERATION", generation);
 }

@@ -2,19 +2,14 @@
 #ifndef SIDECAR_PROXY_LAUNCH_H
 #define SIDECAR_PROXY_LAUNCH_H
 
-#include "supervisor/app.h"
-
-struct proxy_launch {
-	const char *binary;
-	const char *control_path;
-	const char *work_dir; /* where threads run; NULL: its settings say where */
-	unsigned generation;
-	int listen_fd;
-};
+#include "supervisor/environment.h"
 
 /* Beside our own executable, else on PATH: new string; NULL: neither. */
 char *proxy_launch_find(void);
-/* 0, or -ENOMEM. */
-int proxy_launch_fill(struct app_launch *out, const struct proxy_launch *l) MUST_CHECK;
+/* What any codex-proxy gets of our own environment, and what one with our listening socket needs.
+ */
+void proxy_launch_environment(struct environment *env);
+/* What one gets that is told by us, on the control socket, where the app-servers are. */
+void proxy_launch_link(struct environment *env, const char *control_path, unsigned generation);
 
 #endif

@@ -11,8 +11,8 @@
 
 struct roll_job {
 	struct roll_job *prev, *next;
-	bool *todo;     /* by number of the instance */
-	size_t current; /* in todo; under way when begun */
+	struct instance **todo; /* NULL: done, or gone */
+	size_t count, current;  /* in todo; under way when begun */
 	bool begun;
 	unsigned replaces; /* the generation that is to be replaced */
 	enum roll_how how;
@@ -22,9 +22,9 @@ struct roll_job {
 };
 
 void
-roll_init(struct roll *r, struct pair *pair)
+roll_init(struct roll *r, struct fleet *fleet)
 {
-	*r = (struct roll){.pair = pair};
+	*r = (struct roll){.fleet = fleet};
 }
 
 bool
@@ -35,9 +35,15 @@ roll_matches(const char *name, struct app_info info)
 }
 
 static struct app_info
-info_of(const struct roll *r, size_t i)
+info_of(const struct instance *in)
 {
-	return app_info(instance_current(pair_instance(r->pair, i)));
+	return app_info(instance_current(in));
+}
+
+static struct instance *
+under_way(const struct roll_job *job)
+{
+	return job->todo[job->current];
 }
 
 static void
@@ -55,7 +61,7 @@ new_job(const struct roll *r, enum roll_how how, const char *why, roll_fn fn, vo
 
 	if (job == NULL)
 		return NULL;
-	job->todo = calloc(pair_count(r->pair), sizeof(*job->todo));
+	job->todo = calloc(fleet_count(r->fleet), sizeof(*job->todo));
 	job->why = strdup(why);
 	job->how = how;
 	job->fn = fn;
@@ -74,7 +80,7 @@ finish(struct roll *r, struct roll_job *job, int code, const char *why)
 
 	if (code == -EIO) {
 		(void)snprintf(text, sizeof(text), "%s: not ready again: %s",
-		               instance_name(pair_instance(r->pair, job->current)), why);
+		               instance_name(under_way(job)), why);
 		why = text;
 	}
 	DL_DELETE(r->jobs, job);
@@ -86,13 +92,14 @@ finish(struct roll *r, struct roll_job *job, int code, const char *why)
 }
 
 static void
-begin(struct roll *r, struct roll_job *job)
+begin(struct roll_job *job)
 {
-	struct instance *in = pair_instance(r->pair, job->current);
+	struct instance *in = under_way(job);
+	enum app_surge surge = app_spec(instance_current(in))->surge;
 
 	job->begun = true;
-	job->replaces = info_of(r, job->current).generation;
-	if (job->how == ROLL_RESTART && job->current == pair_backends(r->pair))
+	job->replaces = info_of(in).generation;
+	if (surge == APP_SURGE_NEVER || (surge == APP_SURGE_RELOAD && job->how == ROLL_RESTART))
 		instance_restart(in, job->why);
 	else
 		instance_replace(in, job->why);
@@ -100,10 +107,10 @@ begin(struct roll *r, struct roll_job *job)
 
 /* What has become of the instance that is under way: 1: well again, 0: not yet, or an error. */
 static int
-result(const struct roll *r, const struct roll_job *job, const char **why)
+result(const struct roll_job *job, const char **why)
 {
-	const struct instance *in = pair_instance(r->pair, job->current);
-	struct app_info info = info_of(r, job->current);
+	const struct instance *in = under_way(job);
+	struct app_info info = info_of(in);
 
 	*why = info.reason;
 	if (!instance_is_steady(in))
@@ -135,15 +142,15 @@ step(struct roll *r)
 	int code;
 
 	if (!job->begun) {
-		while (job->current < pair_count(r->pair) && !job->todo[job->current])
+		while (job->current < job->count && under_way(job) == NULL)
 			job->current++;
-		if (job->current == pair_count(r->pair))
+		if (job->current == job->count)
 			finish(r, job, 0, NULL);
 		else
-			begin(r, job);
+			begin(job);
 		return true;
 	}
-	code = result(r, job, &why);
+	code = result(job, &why);
 	if (code == 0)
 		return false;
 	if (code < 0) {
@@ -171,7 +178,6 @@ void
 roll_start(struct roll *r, const char *name, enum roll_how how, roll_fn fn, void *arg)
 {
 	struct roll_job *job = new_job(r, how, "restart asked for", fn, arg);
-	size_t found = 0;
 
 	if (job == NULL || r->cancelled) {
 		fn(arg, job == NULL ? -ENOMEM : -ECANCELED,
@@ -180,11 +186,13 @@ roll_start(struct roll *r, const char *name, enum roll_how how, roll_fn fn, void
 			free_job(job);
 		return;
 	}
-	for (size_t i = 0; i < pair_count(r->pair); i++) {
-		job->todo[i] = roll_matches(name, info_of(r, i));
-		found += job->todo[i];
+	for (size_t i = 0; i < fleet_count(r->fleet); i++) {
+		struct instance *in = fleet_instance(r->fleet, i);
+
+		if (roll_matches(name, info_of(in)))
+			job->todo[job->count++] = in;
 	}
-	if (found == 0) {
+	if (job->count == 0) {
 		free_job(job);
 		fn(arg, -ENOENT, "no such app");
 		return;
@@ -193,25 +201,51 @@ roll_start(struct roll *r, const char *name, enum roll_how how, roll_fn fn, void
 	go_on(r);
 }
 
+/* Does it wait for its turn in this job? */
+static bool
+waits(const struct roll_job *job, const struct instance *in)
+{
+	for (size_t i = job->current + job->begun; i < job->count; i++)
+		if (job->todo[i] == in)
+			return true;
+	return false;
+}
+
 void
-roll_one(struct roll *r, size_t i, const char *why)
+roll_one(struct roll *r, struct instance *in, const char *why)
 {
 	struct roll_job *job;
 
 	if (r->cancelled)
 		return;
 	DL_FOREACH(r->jobs, job) {
-		if (job->todo[i] && (job->current < i || (job->current == i && !job->begun)))
+		if (waits(job, in))
 			return;
 	}
 	job = new_job(r, ROLL_RELOAD, why, NULL, NULL);
 	if (job == NULL) {
-		log_error("out of memory: %s is not replaced (%s)",
-		          instance_name(pair_instance(r->pair, i)), why);
+		log_error("out of memory: %s is not replaced (%s)", instance_name(in), why);
 		return;
 	}
-	job->todo[i] = true;
+	job->todo[job->count++] = in;
 	DL_APPEND(r->jobs, job);
+	go_on(r);
+}
+
+void
+roll_forget(struct roll *r, const struct instance *in)
+{
+	struct roll_job *job;
+
+	DL_FOREACH(r->jobs, job) {
+		for (size_t i = 0; i < job->count; i++) {
+			if (job->todo[i] != in)
+				continue;
+			job->todo[i] = NULL;
+			if (i == job->current)
+				job->begun = false;
+		}
+	}
 	go_on(r);
 }
 

@@ -111,13 +111,13 @@ status_to_json(const struct status_view *v)
 {
 	json_t *apps = json_array();
 
-	for (size_t i = 0; i < pair_count(v->pair); i++)
-		append_instance(apps, pair_instance(v->pair, i));
+	for (size_t i = 0; i < fleet_count(v->fleet); i++)
+		append_instance(apps, fleet_instance(v->fleet, i));
 	return json_pack("{s:s, s:i, s:s, s:b, s:I, s:o, s:o, s:o, s:o}", "version",
 	                 SIDECAR_VERSION, "pid", (int)getpid(), "state", state_name(v->state),
-	                 "ready", pair_is_ready(v->pair, NULL), "uptime_ms",
+	                 "ready", fleet_is_ready(v->fleet, NULL), "uptime_ms",
 	                 (json_int_t)v->uptime_ms, "apps", apps, "proxy",
-	                 proxy_link_to_json(pair_link(v->pair)), "auth", login_to_json(v),
+	                 proxy_link_to_json(fleet_link(v->fleet)), "auth", login_to_json(v),
 	                 "warnings", warnings_to_json(v));
 }
 
@@ -125,15 +125,15 @@ void
 status_to_line(const struct status_view *v, char *text, size_t size)
 {
 	const char *why;
-	bool ready = pair_is_ready(v->pair, &why);
+	bool ready = fleet_is_ready(v->fleet, &why);
 	size_t used = (size_t)snprintf(text, size, "%s%s%s",
 	                               v->state == SUPERVISOR_STOPPING ? "stopping"
 	                               : ready                         ? "ready"
 	                                                               : "not ready: ",
 	                               ready || v->state == SUPERVISOR_STOPPING ? "" : why, "");
 
-	for (size_t i = 0; i < pair_count(v->pair) && used < size; i++) {
-		struct app_info info = app_info(instance_current(pair_instance(v->pair, i)));
+	for (size_t i = 0; i < fleet_count(v->fleet) && used < size; i++) {
+		struct app_info info = app_info(instance_current(fleet_instance(v->fleet, i)));
 
 		used += (size_t)snprintf(text + used, size - used, "%s %s %s", i == 0 ? ";" : ",",
 		                         info.name, app_state_name(info.state));

@@ -5,14 +5,14 @@
 #include <jansson.h>
 
 #include "common/login.h"
-#include "supervisor/pair.h"
+#include "supervisor/fleet.h"
 
 enum supervisor_state { SUPERVISOR_STARTING, SUPERVISOR_RUNNING, SUPERVISOR_STOPPING };
 
 struct status_view {
 	enum supervisor_state state;
 	uint64_t uptime_ms;
-	struct pair *pair;
+	struct fleet *fleet;
 	const char *warning; /* "" or one line */
 	struct login login;
 	bool login_refused; /* by the provider, as far as is known */

@@ -22,13 +22,14 @@
 
 struct supervisor {
 	uv_loop_t loop;
-	const struct settings *settings;
+	struct configuration *configuration;
+	const struct settings *settings; /* the configuration's */
 	char *runtime_dir, *state_dir, *control_path;
 	int lock_fd;
 	struct reaper *reaper;
 	struct listener listener;
 	struct codex_setup *setup;
-	struct pair *pair;
+	struct fleet *fleet;
 	struct control *control;
 	struct credentials *credentials;
 	struct care *care;
@@ -48,15 +49,22 @@ struct supervisor {
 
 /* --- telling -------------------------------------------------------------------------------- */
 
+static struct login
+login(const struct supervisor *s)
+{
+	return s->credentials != NULL ? credentials_login(s->credentials)
+	                              : (struct login){.kind = LOGIN_NONE};
+}
+
 static struct status_view
 view(const struct supervisor *s)
 {
 	return (struct status_view){
 		.state = s->state,
 		.uptime_ms = uv_now(&s->loop) - s->started_ms,
-		.pair = s->pair,
-		.warning = codex_setup_warning(s->setup),
-		.login = credentials_login(s->credentials),
+		.fleet = s->fleet,
+		.warning = s->setup != NULL ? codex_setup_warning(s->setup) : "",
+		.login = login(s),
 		.login_refused = care_login_refused(s->care),
 	};
 }
@@ -76,11 +84,14 @@ on_change(void *arg, struct instance *in)
 	struct status_view v;
 	char line[256];
 
-	if (s->pair == NULL || s->care == NULL)
+	if (s->fleet == NULL || s->care == NULL)
 		return; /* still being built */
-	if (s->state == SUPERVISOR_STARTING && pair_is_ready(s->pair, NULL)) {
+	if (s->state == SUPERVISOR_STARTING && fleet_is_ready(s->fleet, NULL)) {
 		s->state = SUPERVISOR_RUNNING;
-		log_info("ready: serving on %s", s->listener.text);
+		if (s->configuration->has_proxy)
+			log_info("ready: serving on %s", s->listener.text);
+		else
+			log_info("ready");
 		notify_ready(&s->notify);
 	}
 	v = view(s);
@@ -90,12 +101,21 @@ on_change(void *arg, struct instance *in)
 	wishes_on_change(&s->wishes);
 }
 
+static void
+on_gone(void *arg, const struct instance *in)
+{
+	struct supervisor *s = arg;
+
+	roll_forget(&s->roll, in);
+	wishes_forget(&s->wishes, in);
+}
+
 static bool
 is_well(void *arg)
 {
 	const struct supervisor *s = arg;
 
-	return !pair_is_failed(s->pair);
+	return !fleet_is_failed(s->fleet);
 }
 
 /* --- what goes wrong without an end of a process -------------------------------------------- */
@@ -116,7 +136,7 @@ on_login(void *arg, bool other_login)
 
 	if (s->state == SUPERVISOR_STOPPING)
 		return;
-	proxy_link_login(pair_link(s->pair), credentials_login(s->credentials).expires_at);
+	proxy_link_login(fleet_link(s->fleet), login(s).expires_at);
 	care_login_changed(s->care, other_login);
 }
 
@@ -137,16 +157,22 @@ on_credentials_closed(void *arg)
 	struct supervisor *s = arg;
 
 	s->credentials = NULL;
-	codex_setup_close(s->setup, on_setup_closed, s);
+	if (s->setup != NULL)
+		codex_setup_close(s->setup, on_setup_closed, s);
+	else
+		on_setup_closed(s);
 }
 
 static void
-on_pair_closed(void *arg)
+on_fleet_closed(void *arg)
 {
 	struct supervisor *s = arg;
 
-	s->pair = NULL;
-	credentials_close(s->credentials, on_credentials_closed, s);
+	s->fleet = NULL;
+	if (s->credentials != NULL)
+		credentials_close(s->credentials, on_credentials_closed, s);
+	else
+		on_credentials_closed(s);
 }
 
 static void
@@ -155,7 +181,7 @@ on_control_closed(void *arg)
 	struct supervisor *s = arg;
 
 	s->control = NULL;
-	pair_close(s->pair, on_pair_closed, s);
+	fleet_close(s->fleet, on_fleet_closed, s);
 }
 
 static void
@@ -176,34 +202,20 @@ on_stopped(void *arg)
 #define STOP_EXTRA_MS 10000 /* sweeping, and the handles' own ends */
 
 /* The longest that it may last, if one app were stopped after the other. */
-static uint64_t
-stop_max_ms(const struct supervisor *s)
-{
-	uint64_t sum = STOP_EXTRA_MS;
-
-	for (size_t i = 0; i < pair_count(s->pair); i++) {
-		const struct app_spec *spec = app_spec(instance_current(pair_instance(s->pair, i)));
-
-		/* with nobody left to send it work, one with such a limit has nothing to drain */
-		sum += spec->term_kill_ms > 0 ? spec->term_kill_ms : spec->kill_timeout_ms;
-	}
-	return sum;
-}
-
 static void
 stop(struct supervisor *s, const char *why)
 {
 	if (s->state != SUPERVISOR_STOPPING) {
 		log_info("stopping: %s", why);
 		s->state = SUPERVISOR_STOPPING;
-		notify_stopping(&s->notify, stop_max_ms(s));
+		notify_stopping(&s->notify, fleet_stop_max_ms(s->fleet) + STOP_EXTRA_MS);
 		upkeep_close(s->upkeep);
 		roll_cancel(&s->roll);
 		wishes_cancel(&s->wishes);
 	} else {
 		log_info("stopping at once: %s", why);
 	}
-	pair_stop(s->pair, on_stopped, s);
+	fleet_stop(s->fleet, on_stopped, s);
 }
 
 static void
@@ -248,7 +260,7 @@ on_setup(void *arg, int code, const struct err *err)
 	if (s->state == SUPERVISOR_STOPPING)
 		return;
 	if (code == 0) {
-		pair_setup_done(s->pair);
+		fleet_setup_done(s->fleet);
 		return;
 	}
 	if (code == -EINVAL) {
@@ -311,31 +323,35 @@ build_care(struct supervisor *s, struct err *err)
 	AUTO_FREE char *home = paths_codex_home(s->settings);
 	int r;
 
-	roll_init(&s->roll, s->pair);
-	wishes_init(&s->wishes, s->pair);
-	s->care = care_new(&s->loop, s->pair, &s->roll, (uint64_t)s->settings->drain_timeout_ms);
+	roll_init(&s->roll, s->fleet);
+	wishes_init(&s->wishes, s->fleet);
+	s->care = care_new(&s->loop, s->fleet, &s->roll, (uint64_t)s->settings->drain_timeout_ms);
 	if (s->care == NULL || home == NULL)
 		return err_set(err, -ENOMEM, "out of memory");
-	r = upkeep_new(&s->upkeep, s->pair, &s->roll, &s->loop,
+	r = upkeep_new(&s->upkeep, s->fleet, &s->roll, &s->loop,
 	               (uint64_t)s->settings->check_interval_ms);
 	if (r < 0)
 		return err_set(err, r, "%s", strerror(-r));
+	if (!s->configuration->has_recipe)
+		return 0;
 	r = credentials_new(&s->credentials, &s->loop, home, on_login, s, err);
 	if (r == 0)
-		proxy_link_login(pair_link(s->pair), credentials_login(s->credentials).expires_at);
+		proxy_link_login(fleet_link(s->fleet), login(s).expires_at);
 	return r;
 }
 
 static int
 build(struct supervisor *s, struct err *err)
 {
-	struct pair_spec pair = {.loop = &s->loop,
-	                         .settings = s->settings,
-	                         .listener = &s->listener,
-	                         .control_path = s->control_path,
-	                         .on_change = on_change,
-	                         .on_backend_failed = on_backend_failed,
-	                         .arg = s};
+	struct fleet_spec fleet = {.loop = &s->loop,
+	                           .settings = s->settings,
+	                           .listener = &s->listener,
+	                           .control_path = s->control_path,
+	                           .runtime_dir = s->runtime_dir,
+	                           .on_change = on_change,
+	                           .on_gone = on_gone,
+	                           .on_backend_failed = on_backend_failed,
+	                           .arg = s};
 	struct control_spec control = {.loop = &s->loop,
 	                               .path = s->control_path,
 	                               .group = s->settings->control_group,
@@ -346,18 +362,20 @@ build(struct supervisor *s, struct err *err)
 	                               .arg = s};
 	int r = start_handles(s, err);
 
-	if (r == 0)
+	if (r == 0 && s->configuration->has_recipe)
 		r = codex_setup_new(&s->setup, &s->loop, s->reaper, s->settings, s->runtime_dir,
 		                    s->state_dir, err);
-	pair.reaper = s->reaper;
-	pair.setup = s->setup;
-	if (r == 0)
-		r = pair_new(&s->pair, &pair, err);
-	if (r == 0)
+	fleet.reaper = s->reaper;
+	fleet.setup = s->setup;
+	if (r == 0) {
+		r = fleet_new(&s->fleet, &fleet, s->configuration->apps, err);
+		s->configuration->apps = NULL;
+	}
+	if (r == 0 && s->configuration->has_proxy)
 		r = listener_open(&s->listener, s->settings, err);
 	if (r == 0)
 		r = build_care(s, err);
-	control.pair = s->pair;
+	control.fleet = s->fleet;
 	if (r == 0)
 		r = control_new(&s->control, &control, err);
 	return r;
@@ -373,8 +391,8 @@ unbuild(struct supervisor *s)
 		uv_close((uv_handle_t *)&s->sigusr1, NULL);
 		uv_close((uv_handle_t *)&s->setup_timer, NULL);
 	}
-	if (s->pair != NULL)
-		pair_close(s->pair, NULL, NULL);
+	if (s->fleet != NULL)
+		fleet_close(s->fleet, NULL, NULL);
 	if (s->upkeep != NULL)
 		upkeep_close(s->upkeep);
 	if (s->credentials != NULL)
@@ -399,10 +417,11 @@ exit_code_of(int code)
 }
 
 int
-supervisor_run(const struct settings *settings)
+supervisor_run(struct configuration *c)
 {
 	struct supervisor s = {
-		.settings = settings,
+		.configuration = c,
+		.settings = &c->settings,
 		.lock_fd = -1,
 		.listener = {.fd = -1        },
 		.setup_backoff = { .base_ms = 1000, .max_ms = 60000},
@@ -429,8 +448,10 @@ supervisor_run(const struct settings *settings)
 		notify_init(&s.notify, &s.loop, is_well, &s);
 		/* one refresh token serves once: the first one refreshes, the others find it done
 		 */
-		pair_start(s.pair, credentials_is_chatgpt(s.credentials));
-		codex_setup_run(s.setup, on_setup, &s);
+		fleet_start(s.fleet,
+		            s.credentials != NULL && credentials_is_chatgpt(s.credentials));
+		if (s.setup != NULL)
+			codex_setup_run(s.setup, on_setup, &s);
 	}
 	while (uv_run(&s.loop, UV_RUN_DEFAULT) != 0)
 		;

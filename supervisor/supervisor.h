@@ -2,10 +2,10 @@
 #ifndef SIDECAR_SUPERVISOR_H
 #define SIDECAR_SUPERVISOR_H
 
-#include "common/settings.h"
+#include "supervisor/configuration.h"
 
-/* Runs until it is told to stop. Returns an exit code of common/exit_code.h; what was wrong has
- * been logged. */
-int supervisor_run(const struct settings *settings);
+/* Runs until it is told to stop; c's apps are taken over. Returns an exit code of
+ * common/exit_code.h; what was wrong has been logged. */
+int supervisor_run(struct configuration *c);
 
 #endif

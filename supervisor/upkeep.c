@@ -21,7 +21,7 @@ struct question {
 
 struct upkeep {
 	uv_timer_t timer;
-	struct pair *pair;
+	struct fleet *fleet;
 	struct roll *roll;
 	uint64_t interval_ms;
 	uint64_t looked_ms; /* loop time */
@@ -91,7 +91,7 @@ forget_questions(struct upkeep *u)
 static void
 look_at(struct upkeep *u, size_t i, bool closely, time_t clock)
 {
-	struct instance *in = pair_instance(u->pair, i);
+	struct instance *in = fleet_instance(u->fleet, i);
 	struct app_info info = app_info(instance_current(in));
 	const struct app_spec *spec = app_spec(instance_current(in));
 	char why[APP_REASON_MAX];
@@ -109,7 +109,7 @@ look_at(struct upkeep *u, size_t i, bool closely, time_t clock)
 	if (!tend_look_at(instance_tend(in), &look, uv_now(u->timer.loop), clock, why, sizeof(why)))
 		return;
 	log_info("%s is to be replaced: %s", info.name, why);
-	roll_one(u->roll, i, why);
+	roll_one(u->roll, in, why);
 }
 
 static void on_timer(uv_timer_t *timer);
@@ -136,13 +136,13 @@ on_timer(uv_timer_t *timer)
 	bool closely = now - u->looked_ms >= u->interval_ms / 2;
 	time_t clock = time(NULL);
 
-	for (size_t i = 0; i < pair_count(u->pair); i++)
+	for (size_t i = 0; i < fleet_count(u->fleet); i++)
 		look_at(u, i, closely, clock);
 	if (closely) {
 		u->looked_ms = now;
 		forget_questions(u);
-		for (size_t i = 0; i < pair_count(u->pair); i++)
-			ask(u, pair_instance(u->pair, i));
+		for (size_t i = 0; i < fleet_count(u->fleet); i++)
+			ask(u, fleet_instance(u->fleet, i));
 	}
 	arm(u);
 }
@@ -157,7 +157,7 @@ upkeep_wait_ms(uint64_t now_ms, uint64_t interval_ms)
 /* --- life ----------------------------------------------------------------------------------- */
 
 int
-upkeep_new(struct upkeep **out, struct pair *pair, struct roll *roll, uv_loop_t *loop,
+upkeep_new(struct upkeep **out, struct fleet *fleet, struct roll *roll, uv_loop_t *loop,
            uint64_t interval_ms)
 {
 	struct upkeep *u = calloc(1, sizeof(*u));
@@ -171,7 +171,7 @@ upkeep_new(struct upkeep **out, struct pair *pair, struct roll *roll, uv_loop_t 
 		return r;
 	}
 	u->timer.data = u;
-	u->pair = pair;
+	u->fleet = fleet;
 	u->roll = roll;
 	u->interval_ms = interval_ms;
 	u->looked_ms = uv_now(loop);

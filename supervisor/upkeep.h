@@ -9,7 +9,7 @@ struct upkeep;
 /* Looks every interval_ms, at whole multiples of it by the clock on the wall: at the full minute
  * too, when that is one. Memory, cron times, and whether the app-servers' sockets still take
  * connections: one that has not answered by the next look has missed it. */
-int upkeep_new(struct upkeep **out, struct pair *pair, struct roll *roll, uv_loop_t *loop,
+int upkeep_new(struct upkeep **out, struct fleet *fleet, struct roll *roll, uv_loop_t *loop,
                uint64_t interval_ms) MUST_CHECK;
 /* No look any more; u is freed later. */
 void upkeep_close(struct upkeep *u);

@@ -10,16 +10,17 @@
 
 struct wish {
 	struct wish *prev, *next;
-	bool *todo; /* by number of the instance */
+	struct instance **todo; /* NULL: gone */
+	size_t count;
 	enum wish_kind kind;
 	wish_fn fn;
 	void *arg;
 };
 
 void
-wishes_init(struct wishes *w, struct pair *pair)
+wishes_init(struct wishes *w, struct fleet *fleet)
 {
-	*w = (struct wishes){.pair = pair};
+	*w = (struct wishes){.fleet = fleet};
 }
 
 static void
@@ -61,9 +62,9 @@ look(struct wishes *w, struct wish *wish)
 {
 	bool all = true;
 
-	for (size_t i = 0; i < pair_count(w->pair); i++) {
-		const struct instance *in = pair_instance(w->pair, i);
-		int r = wish->todo[i] ? outcome(in, wish->kind) : 1;
+	for (size_t i = 0; i < wish->count; i++) {
+		const struct instance *in = wish->todo[i];
+		int r = in != NULL ? outcome(in, wish->kind) : 1;
 		char text[2 * APP_REASON_MAX];
 
 		if (r < 0) {
@@ -83,30 +84,34 @@ look(struct wishes *w, struct wish *wish)
 void
 wishes_add(struct wishes *w, const char *name, enum wish_kind kind, wish_fn fn, void *arg)
 {
-	size_t n = pair_count(w->pair), found = 0;
+	size_t n = fleet_count(w->fleet), found = 0;
 	struct wish *wish = calloc(1, sizeof(*wish));
-	bool *todo = calloc(n, sizeof(*todo));
+	struct instance **todo = calloc(n, sizeof(struct instance *));
 
 	for (size_t i = 0; todo != NULL && i < n; i++) {
-		todo[i] = roll_matches(name, app_info(instance_current(pair_instance(w->pair, i))));
-		found += todo[i];
+		struct instance *in = fleet_instance(w->fleet, i);
+
+		if (roll_matches(name, app_info(instance_current(in))))
+			todo[found++] = in;
 	}
 	if (wish == NULL || todo == NULL || found == 0 || w->cancelled) {
+		bool unknown = todo != NULL && found == 0;
+
 		free(wish);
 		free(todo);
 		if (w->cancelled)
 			fn(arg, -ECANCELED, "shutting down");
 		else
-			fn(arg, found == 0 ? -ENOENT : -ENOMEM,
-			   found == 0 ? "no such app" : "out of memory");
+			fn(arg, unknown ? -ENOENT : -ENOMEM,
+			   unknown ? "no such app" : "out of memory");
 		return;
 	}
-	*wish = (struct wish){.todo = todo, .kind = kind, .fn = fn, .arg = arg};
-	for (size_t i = 0; i < n; i++) {
-		if (todo[i] && kind == WISH_START)
-			pair_start_one(w->pair, i, "start asked for");
-		else if (todo[i])
-			instance_stop(pair_instance(w->pair, i), "stop asked for");
+	*wish = (struct wish){.todo = todo, .count = found, .kind = kind, .fn = fn, .arg = arg};
+	for (size_t i = 0; i < found; i++) {
+		if (kind == WISH_START)
+			fleet_start_one(w->fleet, todo[i], "start asked for");
+		else
+			instance_stop(todo[i], "stop asked for");
 	}
 	DL_APPEND(w->list, wish); /* not before: the changes above are no news */
 	look(w, wish);
@@ -119,6 +124,18 @@ wishes_on_change(struct wishes *w)
 
 	DL_FOREACH_SAFE(w->list, wish, tmp)
 		look(w, wish);
+}
+
+void
+wishes_forget(struct wishes *w, const struct instance *in)
+{
+	struct wish *wish;
+
+	DL_FOREACH(w->list, wish)
+		for (size_t i = 0; i < wish->count; i++)
+			if (wish->todo[i] == in)
+				wish->todo[i] = NULL;
+	wishes_on_change(w);
 }
 
 void

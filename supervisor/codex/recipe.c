@@ -128,16 +128,12 @@ int
 codex_recipe_fill(struct app_launch *out, const struct codex_recipe *r)
 {
 	struct args a = {.v = NULL};
-	char *listen = NULL;
 
-	if (asprintf(&listen, "unix://%s", r->socket) < 0)
-		return -ENOMEM;
 	add(&a, "codex");
 	add(&a, "app-server");
 	add(&a, "--strict-config");
 	add(&a, "--listen");
-	add(&a, listen);
-	free(listen);
+	add(&a, r->listen);
 	add_overrides(&a, always, NELEM(always));
 	if (r->settings->profile == PROFILE_CHAT)
 		add_overrides(&a, chat_only, NELEM(chat_only));
@@ -147,10 +143,8 @@ codex_recipe_fill(struct app_launch *out, const struct codex_recipe *r)
 	out->argv = a.v;
 	out->file = strdup(r->binary);
 	out->cwd = strdup(r->work_dir);
-	out->ready_target = strdup(r->socket);
 	codex_recipe_environment(&out->env, r->home, r->settings, r->env_keys);
-	if (a.failed || out->env.failed || out->file == NULL || out->cwd == NULL ||
-	    out->ready_target == NULL)
+	if (a.failed || out->env.failed || out->file == NULL || out->cwd == NULL)
 		return -ENOMEM; /* what is there is freed with *out */
 	return 0;
 }

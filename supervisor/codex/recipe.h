@@ -9,7 +9,7 @@ struct codex_recipe {
 	const struct settings *settings;
 	const char *binary;   /* native, absolute */
 	const char *home;     /* CODEX_HOME */
-	const char *socket;   /* absolute */
+	const char *listen;   /* unix:///PATH or ws://HOST:PORT */
 	const char *catalog;  /* absolute; NULL: Codex's own (agent profile) */
 	const char *work_dir; /* where it runs */
 	char *const *env_keys;

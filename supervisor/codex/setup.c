@@ -365,19 +365,17 @@ tuning(const struct codex_setup *s)
 }
 
 int
-codex_setup_launch(struct codex_setup *s, int instance, int side, struct app_launch *out,
+codex_setup_launch(struct codex_setup *s, int instance, const char *listen, struct app_launch *out,
                    struct err *err)
 {
 	bool chat = s->settings->profile == PROFILE_CHAT;
-	AUTO_FREE char *socket = codex_setup_socket(s, instance, side);
 	AUTO_FREE char *work = codex_setup_work_dir(s);
 	AUTO_FREE char *home = NULL;
 	struct codex_recipe recipe = {.settings = s->settings};
 	struct user_config config;
 	int r;
 
-	if (socket == NULL || work == NULL ||
-	    asprintf(&home, "%s/home-%d", s->state_dir, instance) < 0)
+	if (work == NULL || asprintf(&home, "%s/home-%d", s->state_dir, instance) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
 	r = user_config_derive(&config, s->user_config, tuning(s), err);
 	if (r < 0)
@@ -386,10 +384,11 @@ codex_setup_launch(struct codex_setup *s, int instance, int side, struct app_lau
 	if (r == 0)
 		r = codex_home_make(home, s->user_home, chat ? config.toml : NULL, err);
 	/* a killed one leaves its socket; nobody must connect to that */
-	(void)unlink(socket);
+	if (strncmp(listen, "unix://", 7) == 0)
+		(void)unlink(listen + 7);
 	recipe.binary = s->binary;
 	recipe.home = home;
-	recipe.socket = socket;
+	recipe.listen = listen;
 	recipe.catalog = chat ? s->catalog_path : NULL;
 	recipe.work_dir = work;
 	recipe.env_keys = config.env_keys;
@@ -413,7 +412,7 @@ codex_setup_warning(const struct codex_setup *s)
 static int
 check_socket_path(const struct codex_setup *s, struct err *err)
 {
-	AUTO_FREE char *path = codex_setup_socket(s, (int)s->settings->instances - 1, 1);
+	AUTO_FREE char *path = codex_setup_socket(s, 63, 1);
 
 	if (path == NULL)
 		return err_set(err, -ENOMEM, "out of memory");

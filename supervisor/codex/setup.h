@@ -22,13 +22,14 @@ int codex_setup_new(struct codex_setup **out, uv_loop_t *loop, struct reaper *re
  * until it is edited. One at a time. */
 void codex_setup_run(struct codex_setup *s, void (*fn)(void *arg, int code, const struct err *err),
                      void *arg);
-/* Fills the launch of app-server N, and makes its home. side: which of the two processes that take
- * turns in being it, each on a socket of its own. After a successful run only. */
-int codex_setup_launch(struct codex_setup *s, int instance, int side, struct app_launch *out,
-                       struct err *err) MUST_CHECK;
+/* Fills the launch of app-server N, and makes its home. listen: unix:///PATH or ws://HOST:PORT.
+ * After a successful run only. */
+int codex_setup_launch(struct codex_setup *s, int instance, const char *listen,
+                       struct app_launch *out, struct err *err) MUST_CHECK;
 /* What is not as it should be but works ("" when all is well): for status. */
 const char *codex_setup_warning(const struct codex_setup *s);
-/* New strings; NULL: no memory. */
+/* New strings; NULL: no memory. side: which of the two processes that take turns in being it, each
+ * on a socket of its own. */
 char *codex_setup_socket(const struct codex_setup *s, int instance, int side);
 char *codex_setup_work_dir(const struct codex_setup *s);
 void codex_setup_close(struct codex_setup *s, void (*fn)(void *arg), void *arg);

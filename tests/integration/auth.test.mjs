@@ -151,7 +151,7 @@ test('a provider that fails: replaced without a gap, but not again within 30 s',
   await complain(s, 'upstream', { generation: 1 });
   await s.line((l) => /STANDIN .*backend\/gone/.test(l.msg), 'the old one to be gone');
   const from = s.mark;
-  await complain(s, 'upstream', { id: 1, generation: 2 });
+  await complain(s, 'upstream', { id: 64, generation: 2 });
   await s.line((l) => /failures of kind upstream/.test(l.msg), 'the complaint', from);
   await complain(s, 'auth', { id: 0, generation: 1 }); // of the old one: nobody cares
   await complain(s, 'auth', { id: 99, generation: 1 });

@@ -103,7 +103,7 @@ test('the new one is ready before the old one is asked to drain, and has an id o
   await s.line((l) => /STANDIN .*backend\/gone/.test(l.msg), 'backend/gone', from);
   const heard = s.proxySaid.map((said) => said.heard).filter((m) => m?.method?.startsWith('backend/'));
   assert.deepEqual(heard.slice(-4).map((m) => [m.method, m.params.id]), [
-    ['backend/up', 1], ['backend/drain', 0], ['backend/down', 0], ['backend/gone', 0],
+    ['backend/up', 64], ['backend/drain', 0], ['backend/down', 0], ['backend/gone', 0],
   ]);
   const drain = heard.at(-3);
   assert.equal(drain.params.deadline_ms, 900000);
@@ -159,7 +159,7 @@ test('status shows both while one is replaced; what else is asked for waits its 
   const second = s.ask('reload', { app: 'app-server-0' });
   process.kill(apps[1].pid, 'SIGKILL'); // it drains no more
   ok(await first);
-  await s.line((l) => /STANDIN .*backend\/drain.*"id":1/.test(l.msg), 'the second drain', from);
+  await s.line((l) => /STANDIN .*backend\/drain.*"id":64/.test(l.msg), 'the second drain', from);
   const now = await s.status();
   process.kill(now.apps.find((a) => a.name === 'app-server-0.old').pid, 'SIGKILL');
   ok(await second);

@@ -75,6 +75,9 @@ static void
 what_it_does_after_an_end_goes_by_the_file(void **state)
 {
 	ASSERT_SPEC("\"autorestart\":false", s.one_shot);
+	ASSERT_SPEC("\"max_memory_restart\":\"1M\"", s.max_memory_bytes == 1 << 20);
+	ASSERT_SPEC("\"cron_restart\":\"5 * * * *\"", s.cron.minutes == 1u << 5);
+	ASSERT_SPEC("", s.max_memory_bytes == 0 && s.cron.minutes == 0);
 	ASSERT_SPEC("", !s.one_shot && !s.stop_exit[0] && s.restart.limit == 10);
 	ASSERT_SPEC("\"stop_exit_codes\":[0,3]",
 	            s.stop_exit[0] && s.stop_exit[3] && !s.stop_exit[1]);

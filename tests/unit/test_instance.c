@@ -80,6 +80,15 @@ app_new(struct app **out, uv_loop_t *loop, struct reaper *reaper, const struct a
 }
 
 void
+app_set_spec(struct app *a, const struct app_spec *spec)
+{
+	struct app_history *history = a->spec.history;
+
+	a->spec = *spec;
+	a->spec.history = history;
+}
+
+void
 app_close(struct app *a, void (*fn)(void *arg), void *arg)
 {
 	assert_int_equal(a->fsm.state, APP_STOPPED);

@@ -37,19 +37,13 @@ as_app(const struct instance *in)
 }
 
 size_t
-pair_count(const struct pair *p)
+fleet_count(const struct fleet *p)
 {
 	return NELEM(apps);
 }
 
-size_t
-pair_backends(const struct pair *p)
-{
-	return BACKENDS;
-}
-
 struct instance *
-pair_instance(const struct pair *p, size_t i)
+fleet_instance(const struct fleet *p, size_t i)
 {
 	return (struct instance *)&apps[i];
 }
@@ -76,6 +70,15 @@ bool
 instance_is_steady(const struct instance *in)
 {
 	return as_app(in)->steady;
+}
+
+const struct app_spec *
+app_spec(const struct app *a)
+{
+	static const struct app_spec always = {.surge = APP_SURGE_ALWAYS};
+	static const struct app_spec reload = {.surge = APP_SURGE_RELOAD};
+
+	return a == &apps[PROXY] ? &reload : &always;
 }
 
 struct app_info
@@ -120,7 +123,7 @@ is_well(size_t i)
 	apps[i].generation++;
 	apps[i].state = APP_READY;
 	apps[i].steady = true;
-	roll_on_change(&roll, pair_instance(roll.pair, i));
+	roll_on_change(&roll, fleet_instance(roll.fleet, i));
 }
 
 /* --- who asks ------------------------------------------------------------------------------- */
@@ -148,7 +151,7 @@ setup(void **state)
 	apps[PROXY] = (struct app){"proxy", "proxy", APP_READY, 1, true, ""};
 	memset(&answer, 0, sizeof(answer));
 	did[0] = '\0';
-	roll_init(&roll, (struct pair *)apps); /* only passed on */
+	roll_init(&roll, (struct fleet *)apps); /* only passed on */
 	return 0;
 }
 
@@ -198,7 +201,7 @@ ready_but_still_with_the_old_one_beside_it_is_not_done(void **state)
 {
 	roll_start(&roll, "all", ROLL_RELOAD, on_answer, NULL);
 	apps[0].generation++;
-	roll_on_change(&roll, pair_instance(roll.pair, 0));
+	roll_on_change(&roll, fleet_instance(roll.fleet, 0));
 	assert_string_equal(did, "replace app-server-0; ");
 }
 
@@ -208,7 +211,7 @@ one_that_cannot_be_replaced_ends_it(void **state)
 	roll_start(&roll, "all", ROLL_RESTART, on_answer, NULL);
 	(void)snprintf(apps[0].failure, sizeof(apps[0].failure), "exited with code 1");
 	apps[0].steady = true; /* the old one is still there */
-	roll_on_change(&roll, pair_instance(roll.pair, 0));
+	roll_on_change(&roll, fleet_instance(roll.fleet, 0));
 	assert_int_equal(answer.code, -EIO);
 	assert_string_equal(answer.why, "app-server-0: not ready again: exited with code 1");
 	assert_string_equal(did, "replace app-server-0; ");
@@ -223,7 +226,7 @@ one_that_ends_up_in_backoff_ends_it_too(void **state)
 		apps[PROXY].state = APP_READY;
 		roll_start(&roll, "proxy", ROLL_RESTART, on_answer, NULL);
 		apps[PROXY].state = states[i];
-		roll_on_change(&roll, pair_instance(roll.pair, PROXY));
+		roll_on_change(&roll, fleet_instance(roll.fleet, PROXY));
 		assert_int_equal(answer.count, i + 1);
 		assert_int_equal(answer.code, -EIO);
 	}
@@ -234,8 +237,8 @@ what_comes_meanwhile_waits_its_turn(void **state)
 {
 	roll_start(&roll, "app-server-0", ROLL_RESTART, on_answer, NULL);
 	roll_start(&roll, "app-server-0", ROLL_RESTART, on_answer, NULL);
-	roll_one(&roll, 1, "for a reason");
-	roll_one(&roll, 1, "for another reason"); /* it waits already */
+	roll_one(&roll, fleet_instance(NULL, 1), "for a reason");
+	roll_one(&roll, fleet_instance(NULL, 1), "for another reason"); /* it waits already */
 	assert_string_equal(did, "replace app-server-0; ");
 	is_well(0);
 	assert_int_equal(answer.count, 1);
@@ -244,7 +247,7 @@ what_comes_meanwhile_waits_its_turn(void **state)
 	is_well(1);
 	assert_string_equal(did,
 	                    "replace app-server-0; replace app-server-0; replace app-server-1; ");
-	roll_one(&roll, 1, "anew"); /* the other one is over */
+	roll_one(&roll, fleet_instance(NULL, 1), "anew"); /* the other one is over */
 	assert_non_null(strstr(did, "replace app-server-1; replace app-server-1; "));
 	is_well(1);
 }
@@ -254,13 +257,13 @@ the_end_answers_all_and_nothing_begins_after_it(void **state)
 {
 	roll_start(&roll, "all", ROLL_RESTART, on_answer, NULL);
 	roll_start(&roll, "proxy", ROLL_RELOAD, on_answer, NULL);
-	roll_one(&roll, 1, "for a reason");
+	roll_one(&roll, fleet_instance(NULL, 1), "for a reason");
 	roll_cancel(&roll);
 	assert_int_equal(answer.count, 2);
 	assert_int_equal(answer.code, -ECANCELED);
 	did[0] = '\0';
 	roll_start(&roll, "all", ROLL_RESTART, on_answer, NULL);
-	roll_one(&roll, 0, "for a reason");
+	roll_one(&roll, fleet_instance(NULL, 0), "for a reason");
 	assert_int_equal(answer.count, 3);
 	assert_int_equal(answer.code, -ECANCELED);
 	assert_string_equal(did, "");
