@@ -55,13 +55,10 @@ test('what is no JSON is told with its line', (t) => {
   assert.match(stdout, /: error: line 2, column 3: /);
 });
 
-test('a file that cannot be read, and one that cannot be run yet', () => {
+test('a file that cannot be read', () => {
   const missing = supervisor('check', '/nonexistent/ecosystem.json');
   assert.equal(missing.status, 78);
   assert.match(missing.stderr, /nonexistent/);
-  const run = supervisor('run', shipped);
-  assert.equal(run.status, 64);
-  assert.match(run.stderr, /not available yet/);
   assert.equal(supervisor('check').status, 64);
   assert.equal(supervisor('check', shipped, shipped).status, 64);
 });
