@@ -6,6 +6,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 MANDIR ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+USERUNITDIR ?= $(PREFIX)/lib/systemd/user
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 DOCDIR ?= $(PREFIX)/share/doc/codex-sidecar
 CC ?= cc
 NODE ?= node
@@ -69,6 +71,7 @@ help:
 	@echo 'make lint           clang-tidy, cppcheck, shellcheck, and the rules of this house'
 	@echo 'make format         clang-format, in place (format-check: only says what differs)'
 	@echo 'make bench          time to the first token'
+	@echo 'make deb            a Debian package in build/ (dist: the sources as a tar.gz)'
 	@echo 'make install        to PREFIX ($(PREFIX)), below DESTDIR'
 	@echo 'make deps           install the Debian packages that the build needs (deps-test: the tests too)'
 	@echo 'make clean          remove build/'
@@ -172,7 +175,7 @@ lint-rules: $O/codex-supervisor $O/codex-ecosystem.5
 	mandoc -T lint -W warning docs/man/*.1 $O/codex-ecosystem.5
 
 lint-scripts:
-	shellcheck scripts/* .ci/run units/completions/*.bash
+	shellcheck scripts/* units/debian/*.post* units/completions/*.bash .ci/run
 
 # It does not know __attribute__((cleanup)), so leaks are left to the sanitizers.
 lint-cppcheck:
@@ -193,6 +196,8 @@ format-check:
 
 # --- installing ---------------------------------------------------------------------------------
 
+system_units := $(sort $(wildcard units/systemd/*.service units/systemd/*.timer))
+
 # The page of the ecosystem file is made of the text about it.
 $O/codex-ecosystem.5: docs/ecosystem.md scripts/ecosystem-man
 	@mkdir -p $(@D)
@@ -204,9 +209,16 @@ install: $(programs) install-man install-completions
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR) \
 		$(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DOCDIR)/examples
 	$(INSTALL) -m 755 $(programs) scripts/codex-auth-check.sh $(DESTDIR)$(PREFIX)/bin
-	sed 's|/usr/local|$(PREFIX)|g' units/systemd/codex-sidecar.service \
-		>$(DESTDIR)$(UNITDIR)/codex-sidecar.service
-	chmod 644 $(DESTDIR)$(UNITDIR)/codex-sidecar.service
+	$(INSTALL) -d $(DESTDIR)$(USERUNITDIR) $(DESTDIR)$(SYSUSERSDIR)
+	for unit in $(notdir $(filter-out %-user.service,$(system_units))); do \
+		sed 's|/usr/local|$(PREFIX)|g' units/systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$$unit; \
+	done
+	sed 's|/usr/local|$(PREFIX)|g' units/systemd/codex-sidecar-user.service \
+		>$(DESTDIR)$(USERUNITDIR)/codex-sidecar.service
+	chmod 644 $(DESTDIR)$(USERUNITDIR)/codex-sidecar.service
+	$(INSTALL) -m 644 units/systemd/codex-sidecar.sysusers \
+		$(DESTDIR)$(SYSUSERSDIR)/codex-sidecar.conf
 	$(INSTALL) -m 644 README.md CONTRIBUTING.md NEWS LICENSE $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)/docs
 	$(INSTALL) -m 644 units/systemd/codex-sidecar.env units/pm2/* $(DESTDIR)$(DOCDIR)/examples
@@ -227,6 +239,19 @@ install-completions:
 	done
 	$(INSTALL) -m 644 units/completions/_* $(COMPLETIONS)/zsh/site-functions
 	$(INSTALL) -m 644 units/completions/*.fish $(COMPLETIONS)/fish/vendor_completions.d
+
+# --- packages -----------------------------------------------------------------------------------
+
+.PHONY: dist deb
+dist:
+	@mkdir -p $O
+	git archive --prefix=codex-sidecar-$(VERSION)/ HEAD | gzip -n >$O/codex-sidecar-$(VERSION).tar.gz
+	@echo $O/codex-sidecar-$(VERSION).tar.gz
+
+# From the files as they are here; in a folder of its own, since dpkg writes beside its sources.
+deb:
+	@scripts/install-deps build deb
+	scripts/build-deb $(VERSION) $O
 
 .PHONY: clean
 clean:
