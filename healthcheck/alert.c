@@ -12,8 +12,8 @@
 #include "healthcheck/http.h"
 
 #define TRIES        4
-#define RETRY_MS     500 /* doubling */
-#define RETRY_MAX_MS 30000
+#define RETRY_MS     500   /* doubling */
+#define RETRY_MAX_MS 20000 /* four tries of 10 s, and what is between them: within two minutes */
 
 static const struct {
 	const char *name;
