@@ -208,6 +208,27 @@ is_json(const char *content_type)
 	       strchr("; \t", content_type[len]) != NULL; /* its end is found as well */
 }
 
+/* True: a body that is not what it will be read as has been refused. */
+static bool
+refuse_body(struct http_exchange *x, struct api_error *error)
+{
+	const char *type = http_header(x, HTTP_CONTENT_TYPE);
+	const char *encoding = http_header(x, HTTP_CONTENT_ENCODING);
+
+	if (encoding != NULL && strcasecmp(encoding, "identity") != 0) {
+		http_add_header(x, "accept-encoding", "identity"); /* RFC 9110, 15.5.16 */
+		api_error_set(error, 415, "invalid_request_error", "unsupported_media_type",
+		              "The body must not be compressed (Content-Encoding).");
+		return true;
+	}
+	if (type != NULL && !is_json(type)) {
+		api_error_set(error, 415, "invalid_request_error", "unsupported_media_type",
+		              "The body must be application/json.");
+		return true;
+	}
+	return false;
+}
+
 /* The limit's state goes out in OpenAI's headers, also with an answer that was let in. */
 static bool
 within_rate(struct api *api, struct http_exchange *x, struct api_error *error)
@@ -271,7 +292,6 @@ on_head(void *arg, struct http_exchange *x)
 	struct api *api = arg;
 	enum http_method method = http_method(x);
 	const struct route *route = find_route(http_path(x), method);
-	const char *type = http_header(x, HTTP_CONTENT_TYPE);
 	struct api_error error;
 	int key;
 
@@ -299,11 +319,8 @@ on_head(void *arg, struct http_exchange *x)
 	}
 	if (!answers(route, method))
 		return refuse_method(x);
-	if (method == HTTP_POST && type != NULL && !is_json(type)) {
-		api_error_set(&error, 415, "invalid_request_error", "unsupported_media_type",
-		              "The body must be application/json.");
+	if (method == HTTP_POST && refuse_body(x, &error))
 		return refuse(x, &error);
-	}
 	if (method == HTTP_POST && !within_rate(api, x, &error))
 		return refuse(x, &error);
 	return 0;

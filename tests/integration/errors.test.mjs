@@ -1,6 +1,7 @@
 // Everything that goes wrong before or at the model: HTTP status, error object, headers. And the
 // routes that are not about the model.
 import assert from 'node:assert/strict';
+import { gzipSync } from 'node:zlib';
 import { after, before, describe, test } from 'node:test';
 import { API_KEY, ask, assertError, assertShape, assertWellFormed, chat, chatBody, post, stream } from './http_kit.mjs';
 import { Pair, openai } from './pair_kit.mjs';
@@ -37,6 +38,11 @@ describe('errors and routes', needsCodex, () => {
     assert.match(post_.headers.allow, /GET/);
     const type = await post(p.port, 'x', { headers: { 'content-type': 'text/plain' } });
     assertError(type, 415, { type: INVALID, code: 'unsupported_media_type' });
+    const packed = await post(p.port, gzipSync(chatBody('hi')), { headers: { 'content-encoding': 'gzip' } });
+    assertError(packed, 415, { type: INVALID, code: 'unsupported_media_type', message: /compressed/ });
+    assert.equal(packed.headers['accept-encoding'], 'identity');
+    const plain = await post(p.port, chatBody('!say 1 0 hi'), { headers: { 'content-encoding': 'identity' } });
+    assert.equal(plain.status, 200);
   });
 
   test('the probes answer without a key; HEAD is GET without a body', async () => {

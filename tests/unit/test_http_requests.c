@@ -244,6 +244,7 @@ the_headers_that_matter_are_kept(void **state)
 	kit.on_request = keep_headers;
 	client_send(c, "POST / HTTP/1.1\r\nContent-Length: 1\r\nAUTHORIZATION: Bearer k \r\n"
 	               "X-Api-Key:key\r\nOrigin: http://o\r\ncontent-type: a/b; c=d\r\n"
+	               "Content-Encoding: gzip\r\n"
 	               "X-Request-ID: r1\r\nAccess-Control-Request-Method: PUT\r\n"
 	               "Access-Control-Request-Headers: x-y, z\r\nX-Other: o\r\n\r\n.");
 	assert_answer(c, 200, "ok");
@@ -251,6 +252,7 @@ the_headers_that_matter_are_kept(void **state)
 	assert_string_equal(kept.text[HTTP_X_API_KEY], "key");
 	assert_string_equal(kept.text[HTTP_ORIGIN], "http://o");
 	assert_string_equal(kept.text[HTTP_CONTENT_TYPE], "a/b; c=d");
+	assert_string_equal(kept.text[HTTP_CONTENT_ENCODING], "gzip");
 	assert_string_equal(kept.text[HTTP_X_REQUEST_ID], "r1");
 	assert_string_equal(kept.text[HTTP_ACCESS_CONTROL_REQUEST_METHOD], "PUT");
 	assert_string_equal(kept.text[HTTP_ACCESS_CONTROL_REQUEST_HEADERS], "x-y, z");
