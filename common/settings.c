@@ -205,11 +205,10 @@ check_available(struct load *l)
 		const char *name;
 		bool wanted;
 	} missing[] = {
-		{"CODEX_IMAGE_FETCH_HOSTS", s->image_fetch_hosts != NULL},
-		{"CODEX_TOOL_POLICY_PATH",  s->tool_policy_path != NULL },
+		{"CODEX_TOOL_POLICY_PATH", s->tool_policy_path != NULL},
 		{"CODEX_TOOL_APPROVAL",
-	         s->tool_approval != NULL && strcmp(s->tool_approval,     "deny") != 0},
-		{"CODEX_PROFILE=agent",                         s->profile == PROFILE_AGENT                                },
+	         s->tool_approval != NULL && strcmp(s->tool_approval,   "deny") != 0},
+		{"CODEX_PROFILE=agent",                        s->profile == PROFILE_AGENT                              },
 	};
 
 	for (size_t i = 0; i < NELEM(missing); i++)
@@ -284,6 +283,49 @@ check_origins(struct load *l)
 	}
 }
 
+/* example.com, *.example.com, 192.0.2.7, [::1], each with :PORT or without, and * alone. */
+static bool
+is_fetch_host(const char *text, size_t len)
+{
+	static const char name[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+	size_t n = 0;
+
+	if (len > 2 && text[0] == '[')
+		n = 1 + strspn(text + 1, "0123456789abcdefABCDEF:.") + 1;
+	else if (len > 0 && text[0] == '*')
+		n = 1 + (text[1] == '.' ? strspn(text + 1, name) : 0);
+	else
+		n = strspn(text, name);
+	if (n == 0 || n > len || (text[0] == '[' && text[n - 1] != ']') ||
+	    (text[0] == '*' && n == 2))
+		return false;
+	return n == len || (text[n] == ':' && len - n <= 6 &&
+	                    strspn(text + n + 1, "0123456789") == len - n - 1 && len - n > 1);
+}
+
+static void
+check_fetch_hosts(struct load *l)
+{
+	const char *at = l->out->image_fetch_hosts;
+
+	while (at != NULL && *at != '\0') {
+		size_t len, used;
+
+		at += strspn(at, " ");
+		used = len = strcspn(at, ",");
+		while (len > 0 && at[len - 1] == ' ')
+			len--;
+		if (!is_fetch_host(at, len)) {
+			complain(l, "CODEX_IMAGE_FETCH_HOSTS",
+			         "is not a list of hosts such as example.com, *.example.com or "
+			         "192.0.2.7:8443, with commas between them");
+			return;
+		}
+		at += used + (at[used] == ',');
+	}
+}
+
 static void
 check_socket_path(struct load *l, const char *name, const char *path)
 {
@@ -315,6 +357,7 @@ check_rules(struct load *l)
 		check_available(l);
 		check_aliases(l);
 		check_origins(l);
+		check_fetch_hosts(l);
 		check_tls(l);
 		check_server_url(l);
 		if (s->base_instructions != NULL && s->base_instructions[0] != '/' &&

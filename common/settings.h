@@ -61,6 +61,7 @@ struct settings {
 	int64_t sse_header_delay_ms;
 	bool metrics_no_auth;
 	char *image_fetch_hosts;
+	char *image_fetch_ca_file;
 	char *tool_policy_path;
 	char *tool_approval;
 	/* supervisor */

@@ -115,6 +115,8 @@ const struct setting settings_table[] = {
 	SWITCH("CODEX_METRICS_NO_AUTH", P, metrics_no_auth, "1: /metrics needs no key"),
 	TEXT("CODEX_IMAGE_FETCH_HOSTS", P, image_fetch_hosts, NULL,
              "hosts that https images may be fetched from, with commas between them"),
+	PATH("CODEX_IMAGE_FETCH_CA_FILE", P, image_fetch_ca_file,
+             "CA certificates (PEM) that these hosts are known by; unset: the system's"),
 
 	/* the agent profile */
 	PATH("CODEX_TOOL_POLICY_PATH", P, tool_policy_path,

@@ -13,7 +13,10 @@ struct conversation {
 	char *summary;   /* reasoning summary: auto, concise, detailed, none */
 	char *verbosity; /* low, medium, high */
 	char *service_tier;
-	json_t *items; /* array of Responses items: the whole history, in order */
+	/* Array of Responses items: the whole history, in order. A part input_image that has a
+	 * param, the path of its URL in the request, is fetched from there before codex has it
+	 * (proxy/images.h). */
+	json_t *items;
 	/* array of {name, description, parameters}: the caller's functions; and of {name,
 	 * description, tools}: namespaces with functions in them */
 	json_t *tools;
@@ -21,8 +24,8 @@ struct conversation {
 };
 
 struct conversation *conversation_new(void); /* NULL: no memory */
-/* Another one that asks the same. What is JSON in it is shared: neither may change it. NULL: no
- * memory. */
+/* Another one that asks the same. What is JSON in it is shared: neither may change it, but for the
+ * images, which are fetched for both. NULL: no memory. */
 struct conversation *conversation_copy(const struct conversation *c);
 void conversation_free(struct conversation *c);
 

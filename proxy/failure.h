@@ -60,7 +60,8 @@ struct failure {
 	int64_t retry_after_sec; /* -1 unknown */
 	/* Safe to show to the caller: no secret, no address. NUL-terminated UTF-8. */
 	char message[FAILURE_MESSAGE_MAX];
-	/* The provider's own error fields when it gave them; "" when not. */
+	/* The provider's own error fields when it gave them, or what we know of the place of a
+	 * mistake in a request; "" when neither. */
 	char upstream_type[64];
 	char upstream_code[64];
 	char upstream_param[128];

@@ -78,6 +78,17 @@ make_workspace(struct proxy *p, struct err *err)
 	return file_make_dir(p->workspace, 0700, err);
 }
 
+static int
+build_images(struct proxy *p, struct err *err)
+{
+	const struct images_config config = {.loop = &p->loop,
+	                                     .hosts = p->settings->image_fetch_hosts,
+	                                     .ca_file = p->settings->image_fetch_ca_file,
+	                                     .max_bytes = (size_t)p->settings->max_request_bytes};
+
+	return config.hosts != NULL ? images_new(&p->images, &config, err) : 0;
+}
+
 static struct http_limits
 limits(const struct settings *s)
 {
@@ -129,6 +140,7 @@ build_turns(struct proxy *p, struct err *err)
 	struct turns_config config = {
 		.loop = &p->loop,
 		.pool = p->pool,
+		.images = p->images,
 		.thread = {.workspace = p->workspace,
 	                   .base_instructions = p->instructions,
 	                   .transcript = s->history_mode == HISTORY_TRANSCRIPT,
@@ -233,6 +245,9 @@ proxy_build(struct proxy *p, struct err *err)
 	}
 	if (r == 0) {
 		backend_drains_init(&p->drains, &p->loop, p->pool);
+		r = build_images(p, err);
+	}
+	if (r == 0) {
 		r = build_turns(p, err);
 	}
 	if (r == 0)
@@ -253,4 +268,5 @@ proxy_unbuild(struct proxy *p)
 		backend_pool_close(p->pool, NULL, NULL);
 	}
 	p->pool = NULL;
+	images_close(p->images);
 }

@@ -21,6 +21,7 @@ struct proxy {
 	struct models *models;
 	struct backend_pool *pool;
 	struct turns *turns;
+	struct images *images;        /* NULL: none are fetched */
 	struct supervisor_link *link; /* NULL: alone */
 	struct api api;
 	struct outcomes outcomes;

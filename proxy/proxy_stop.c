@@ -39,6 +39,7 @@ close_all(struct proxy *p)
 	uv_close((uv_handle_t *)&p->sigint, NULL);
 	uv_close((uv_handle_t *)&p->flush, NULL);
 	http_server_close(p->http);
+	images_close(p->images);
 	backend_pool_close(p->pool, on_pool_closed, p);
 }
 

@@ -21,17 +21,19 @@
 #define DOUBLINGS_MAX      6
 
 enum turn_state {
-	TURN_NEW,     /* submitted; enters admission with the next turn of the loop */
-	TURN_WAITING, /* for a slot */
-	TURN_RUNNING, /* a thread works on it */
-	TURN_PAUSING, /* before the next try */
-	TURN_OVER,    /* only its timer's close callback is left */
+	TURN_NEW,      /* submitted; goes on with the next turn of the loop */
+	TURN_FETCHING, /* its images */
+	TURN_WAITING,  /* for a slot */
+	TURN_RUNNING,  /* a thread works on it */
+	TURN_PAUSING,  /* before the next try */
+	TURN_OVER,     /* only its timer's close callback is left */
 };
 
 struct turn {
 	struct turns *owner;
 	struct turn *prev, *next; /* owner->turns */
 	struct admission_ticket ticket;
+	struct images_wait images;
 	enum turn_state state;
 	struct conversation *conversation;
 	struct thread *thread; /* while TURN_RUNNING */
@@ -56,6 +58,7 @@ struct turns {
 	struct turns_config config;
 	struct admission admission;
 	struct turn *turns;
+	unsigned fetching;
 	bool draining;
 	uv_timer_t drain_timer;
 	uint64_t drain_deadline;
@@ -135,6 +138,14 @@ emit(struct turn *t, const struct event *event)
 	t->on_event(t->arg, event);
 }
 
+static void
+stop_fetching(struct turn *t)
+{
+	images_leave(&t->images);
+	if (t->state == TURN_FETCHING)
+		t->owner->fetching--;
+}
+
 /* The one way out: the last word, NULL when the caller has gone, and then everything that the turn
  * holds. Its thread is over or cancelled by now. */
 static void
@@ -143,6 +154,7 @@ turn_end(struct turn *t, const struct event *last)
 	struct turns *ts = t->owner;
 
 	assert(t->state != TURN_OVER);
+	stop_fetching(t);
 	t->state = TURN_OVER;
 	t->thread = NULL;
 	if (last != NULL)
@@ -192,6 +204,7 @@ phase_deadline(const struct turn *t)
 		deadline = t->pause_end;
 		break;
 	case TURN_NEW:
+	case TURN_FETCHING:
 	case TURN_OVER:
 		break;
 	}
@@ -234,6 +247,43 @@ enter(struct turn *t)
 		return;
 	}
 	stats_changed(ts);
+}
+
+static void
+on_images(void *arg, const struct failure *failure)
+{
+	struct turn *t = arg;
+
+	if (failure != NULL) {
+		fail(t, failure);
+		return;
+	}
+	stop_fetching(t);
+	enter(t);
+}
+
+static void
+fetch_images(struct turn *t)
+{
+	struct turns *ts = t->owner;
+	struct failure failure;
+
+	switch (images_fetch(ts->config.images, t->conversation, &t->images, on_images, t,
+	                     &failure)) {
+	case IMAGES_READY:
+		enter(t);
+		break;
+	case IMAGES_COMING:
+		t->state = TURN_FETCHING;
+		if (++ts->fetching > ts->config.max_running + ts->config.max_waiting)
+			refuse(t);
+		else
+			arm(t);
+		break;
+	case IMAGES_FAILED:
+		fail(t, &failure);
+		break;
+	}
 }
 
 static void
@@ -451,7 +501,7 @@ begin(struct turn *t)
 	if (t->owner->draining)
 		fail_with(t, FAILURE_DRAINING, "The server is shutting down.");
 	else if (resolve_model(t)) /* an unknown one is told now, not after a wait in the queue */
-		enter(t);
+		fetch_images(t);
 }
 
 static void

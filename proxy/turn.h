@@ -1,4 +1,8 @@
-/* turn: one request's life: queue, slot, backend, deadlines, retry, cancel, and one way out.
+/* turn: one request's life: images, queue, slot, backend, deadlines, retry, cancel, and one way
+ * out.
+ *
+ * What a conversation only names is fetched before the turn waits for a slot: a slow host takes
+ * none, nor a place in the queue. As many turns may be at it as may run and wait.
  *
  * Knows neither HTTP nor a dialect: a dialect submits a conversation and gets events. */
 #ifndef SIDECAR_PROXY_TURN_H
@@ -11,6 +15,7 @@
 #include "proxy/codex/thread.h"
 #include "proxy/conversation.h"
 #include "proxy/event.h"
+#include "proxy/images.h"
 
 struct turns; /* all turns of the process */
 struct turn;
@@ -20,6 +25,7 @@ enum model_answer { MODEL_FOUND, MODEL_UNKNOWN, MODEL_NOT_YET };
 struct turns_config {
 	uv_loop_t *loop;
 	struct backend_pool *pool;
+	struct images *images; /* NULL: none are fetched */
 	struct thread_config thread;
 	unsigned max_running;
 	unsigned max_waiting;

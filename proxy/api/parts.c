@@ -1,7 +1,9 @@
 /* parts: the content of messages as the parts of Responses items. */
 #include "proxy/api/parts.h"
 
+#include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/json.h"
 
@@ -23,12 +25,19 @@ is_detail(const char *detail)
 	                          strcmp(detail, "high") == 0 || strcmp(detail, "original") == 0);
 }
 
-/* Codex takes images as data URLs only. */
+static bool
+is_data_url(const char *url)
+{
+	return strncmp(url, "data:image/", 11) == 0 && strstr(url, ";base64,") != NULL;
+}
+
+/* Codex takes data URLs only: with its param, as conversation.h says, another one is fetched. */
 json_t *
 part_image(json_t *url, const char *url_param, json_t *detail, const char *detail_param,
            struct api_error *error)
 {
 	const char *text = json_text(url);
+	bool fetched;
 	json_t *made;
 
 	if (json_is_null(detail))
@@ -38,12 +47,12 @@ part_image(json_t *url, const char *url_param, json_t *detail, const char *detai
 		                        "Invalid '%s': a string is required.", url_param);
 		return NULL;
 	}
-	if (strncmp(text, "data:image/", 11) != 0 || strstr(text, ";base64,") == NULL) {
-		(void)api_error_invalid(
-			error, NULL, url_param,
-			"Invalid '%s': only base64 data URLs (data:image/...;base64,...) are "
-			"supported; images are not fetched from other addresses.",
-			url_param);
+	fetched = strncasecmp(text, "https://", 8) == 0;
+	if (!fetched && !is_data_url(text)) {
+		(void)api_error_invalid(error, "invalid_image_url", url_param,
+		                        "Invalid '%s': only https URLs and base64 data URLs "
+		                        "(data:image/...;base64,...) are supported.",
+		                        url_param);
 		return NULL;
 	}
 	if (detail != NULL && !is_detail(json_text(detail))) {
@@ -53,8 +62,8 @@ part_image(json_t *url, const char *url_param, json_t *detail, const char *detai
 			detail_param);
 		return NULL;
 	}
-	made = json_pack("{s:s,s:O,s:O*}", "type", "input_image", "image_url", url, "detail",
-	                 detail);
+	made = json_pack("{s:s,s:O,s:O*,s:s*}", "type", "input_image", "image_url", url, "detail",
+	                 detail, "param", fetched ? url_param : NULL);
 	if (made == NULL)
 		api_error_out_of_memory(error);
 	return made;

@@ -88,7 +88,7 @@ describe('errors and routes', needsCodex, () => {
     ['an unknown part', { messages: [{ role: 'user', content: [{ type: 'video' }] }] }, null, 'messages[0].content[0]'],
     ['an image from the web', {
       messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://example.com/a.png' } }] }],
-    }, null, 'messages[0].content[0].image_url.url', /data/],
+    }, 'invalid_image_url', 'messages[0].content[0].image_url.url', /CODEX_IMAGE_FETCH_HOSTS/],
     ['a tool result without a call', { messages: [{ role: 'tool', tool_call_id: 'a', content: 'x' }] }, null,
       'messages[0].tool_call_id'],
     ['a call without its result', {

@@ -97,7 +97,12 @@ only_images_in_the_message_itself_are_taken(void **state)
 	assert_items(IMAGE("{\"url\":" DATA_URL ",\"detail\":null}"),
 	             "[{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":"
 	             "\"input_image\",\"image_url\":" DATA_URL "}]}]");
-	assert_messages_refused(IMAGE("{\"url\":\"https://example.com/a.png\"}"),
+	/* is fetched later, and says where it stands */
+	assert_items(IMAGE("{\"url\":\"HTTPS://example.com/a.png\",\"detail\":\"low\"}"),
+	             "[{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":"
+	             "\"input_image\",\"image_url\":\"HTTPS://example.com/a.png\",\"detail\":"
+	             "\"low\",\"param\":\"messages[0].content[0].image_url.url\"}]}]");
+	assert_messages_refused(IMAGE("{\"url\":\"http://example.com/a.png\"}"),
 	                        "messages[0].content[0].image_url.url");
 	assert_messages_refused(IMAGE("{\"url\":\"data:image/png,raw\"}"),
 	                        "messages[0].content[0].image_url.url");

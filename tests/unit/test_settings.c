@@ -181,15 +181,53 @@ web_origins_are_checked(void **state)
 static void
 what_this_version_does_not_do_is_refused(void **state)
 {
-	char *text =
-		complaints(3, SETTING_PROXY,
-	                   ENV(KEY, "CODEX_PROFILE=agent", "CODEX_IMAGE_FETCH_HOSTS=example.com",
-	                       "CODEX_TOOL_APPROVAL=allow"));
+	char *text = complaints(2, SETTING_PROXY,
+	                        ENV(KEY, "CODEX_PROFILE=agent", "CODEX_TOOL_APPROVAL=allow"));
 
-	assert_string_equal(text, "CODEX_IMAGE_FETCH_HOSTS: is not available in this version\n"
-	                          "CODEX_TOOL_APPROVAL: is not available in this version\n"
+	assert_string_equal(text, "CODEX_TOOL_APPROVAL: is not available in this version\n"
 	                          "CODEX_PROFILE=agent: is not available in this version\n");
 	free(text);
+}
+
+static void
+hosts_of_images_are_hosts(void **state)
+{
+	static const char *const good[] = {
+		"CODEX_IMAGE_FETCH_HOSTS=example.com",
+		"CODEX_IMAGE_FETCH_HOSTS=*",
+		"CODEX_IMAGE_FETCH_HOSTS=*:8443",
+		"CODEX_IMAGE_FETCH_HOSTS=*.example.com , "
+		"a-b.example:8443,192.0.2.7:1,[::1],[::1]:443",
+	};
+	static const char *const bad[] = {
+		"CODEX_IMAGE_FETCH_HOSTS=https://example.com",
+		"CODEX_IMAGE_FETCH_HOSTS=example.com/",
+		"CODEX_IMAGE_FETCH_HOSTS=example.com:",
+		"CODEX_IMAGE_FETCH_HOSTS=example.com:https",
+		"CODEX_IMAGE_FETCH_HOSTS=example.com:123456",
+		"CODEX_IMAGE_FETCH_HOSTS=a.example,,b.example",
+		"CODEX_IMAGE_FETCH_HOSTS=a.example b.example",
+		"CODEX_IMAGE_FETCH_HOSTS=*example.com",
+		"CODEX_IMAGE_FETCH_HOSTS=*.",
+		"CODEX_IMAGE_FETCH_HOSTS=a.*.example",
+		"CODEX_IMAGE_FETCH_HOSTS=[::1",
+		"CODEX_IMAGE_FETCH_HOSTS=::1",
+		"CODEX_IMAGE_FETCH_HOSTS= ",
+	};
+
+	for (size_t i = 0; i < NELEM(good); i++) {
+		struct settings s = loaded(SETTING_PROXY, ENV(KEY, good[i]));
+
+		assert_non_null(s.image_fetch_hosts);
+		settings_free(&s);
+	}
+	for (size_t i = 0; i < NELEM(bad); i++) {
+		char *text = complaints(1, SETTING_PROXY, ENV(KEY, bad[i]));
+
+		if (strstr(text, "CODEX_IMAGE_FETCH_HOSTS: is not a list of hosts") == NULL)
+			fail_msg("%s: %s", bad[i], text);
+		free(text);
+	}
 }
 
 static void
@@ -358,6 +396,7 @@ main(void)
 		cmocka_unit_test(all_wrong_values_are_reported_at_once),
 		cmocka_unit_test(web_origins_are_checked),
 		cmocka_unit_test(what_this_version_does_not_do_is_refused),
+		cmocka_unit_test(hosts_of_images_are_hosts),
 		cmocka_unit_test(numbers_must_be_whole_and_in_range),
 		cmocka_unit_test(a_wrong_value_is_shown_on_one_line_and_not_whole),
 		cmocka_unit_test(a_secret_is_never_shown),

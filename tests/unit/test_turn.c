@@ -108,6 +108,26 @@ a_model_that_cannot_be_known_yet_is_resolved_when_a_backend_is_there(void **stat
 }
 
 static void
+an_image_that_nobody_may_fetch_is_refused_before_the_queue(void **state)
+{
+	struct caller *c = &callers[0];
+	struct conversation *conversation = conversation_new();
+
+	open_turns(1, 0);
+	(void)submit(1); /* the only slot, and no queue: it is told all the same */
+	conversation->items = json_pack("[{s:s,s:[{s:s,s:s,s:s}]}]", "type", "message", "content",
+	                                "type", "input_image", "image_url", "https://a.example/b",
+	                                "param", "input[0].content[0].image_url");
+	c->turn = turn_submit(turns, conversation, on_event, c);
+	run_loop(&loop);
+	assert_failed(c, "MX", FAILURE_INVALID_REQUEST);
+	assert_string_equal(c->failure.upstream_param, "input[0].content[0].image_url");
+	assert_string_equal(c->failure.upstream_code, "invalid_image_url");
+	assert_int_equal(told.outcomes, 0);
+	codex_finishes(FINISH_STOP);
+}
+
+static void
 several_keys_are_served_in_turn(void **state)
 {
 	static const unsigned keys[] = {1, 1, 1, 2, 3};
@@ -320,6 +340,7 @@ main(void)
 		with_turns(a_failure_that_another_try_cannot_cure_is_told),
 		with_turns(an_unknown_model_is_told_at_once),
 		with_turns(a_model_that_cannot_be_known_yet_is_resolved_when_a_backend_is_there),
+		with_turns(an_image_that_nobody_may_fetch_is_refused_before_the_queue),
 		with_turns(several_keys_are_served_in_turn),
 		with_turns(a_turn_gives_its_place_up_to_a_key_that_has_none),
 		with_turns(turns_over_the_limits_wait_or_are_refused),
