@@ -17,7 +17,6 @@
 #define HURRY_MS       2000 /* to SIGKILL, once somebody is impatient */
 #define SWEEP_MAX_MS   2000 /* leftovers that survive SIGKILL, output held open by a stranger */
 #define SWEEP_TICK_MS  10
-#define MARKER_NAME    "CODEX_SIDECAR_RUN"
 
 struct app {
 	struct app_spec spec, next_spec; /* of this run, and of the next one */
@@ -107,8 +106,8 @@ spawn(struct app *a)
 	a->spec = a->next_spec;
 	a->ended_itself = false;
 	a->generation = ++a->history->starts;
-	(void)snprintf(a->marker, sizeof(a->marker), MARKER_NAME "=%d.%s.%u", (int)getpid(),
-	               a->name, a->generation);
+	(void)snprintf(a->marker, sizeof(a->marker), APP_MARKER "=%d.%s.%u", (int)getpid(), a->name,
+	               a->generation);
 	r = a->hooks.on_launch(a->arg, a, &launch, &err);
 	if (r == 0)
 		r = app_run_start(&a->run, &a->spec, a->marker, &launch, &err);

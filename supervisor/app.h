@@ -15,6 +15,10 @@
 
 struct app;
 
+/* In the environment of every run: "PID.NAME.NUMBER", our own pid first. By it what is left of a
+ * run is recognised. */
+#define APP_MARKER "CODEX_SIDECAR_RUN"
+
 enum app_readiness {
 	APP_READY_NONE,      /* once executed */
 	APP_READY_WEBSOCKET, /* these three: what is asked of launch.ready_target (readiness.h) */

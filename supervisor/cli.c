@@ -15,7 +15,8 @@
 static int
 order(const struct cli_options *o, const char *method, const char *app)
 {
-	json_auto_t *params = json_pack("{s:s, s:b}", "app", app, "wait", !o->no_wait);
+	json_auto_t *params =
+		app != NULL ? json_pack("{s:s, s:b}", "app", app, "wait", !o->no_wait) : NULL;
 	json_auto_t *result = NULL;
 
 	return cli_ask(o, method, params, DONE_MS, &result);
@@ -48,7 +49,8 @@ cli_reload(const struct cli_options *o, const char *app)
 int
 cli_drain(const struct cli_options *o, const char *app)
 {
-	json_auto_t *params = json_pack("{s:s, s:b}", "app", app, "wait", !o->no_wait);
+	json_auto_t *params =
+		app != NULL ? json_pack("{s:s, s:b}", "app", app, "wait", !o->no_wait) : NULL;
 	json_auto_t *result = NULL;
 	int64_t left;
 	int code;

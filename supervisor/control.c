@@ -46,6 +46,17 @@ do_shutdown(struct control *c, struct control_request *req, json_t *params)
 	c->spec.shutdown(c->spec.arg);
 }
 
+static void
+on_reloaded(void *arg, int code, const char *why)
+{
+	struct control_request *req = arg;
+
+	if (code == 0)
+		control_reply(req, json_object());
+	else
+		control_reply_error(req, CONTROL_FAILED, "%s", why);
+}
+
 static const struct {
 	const char *name;
 	method_fn fn;
@@ -62,6 +73,11 @@ on_request(void *arg, struct control_conn *conn, struct control_request *req, co
 	struct control *c = arg;
 	const struct app_methods apps = {c->spec.fleet, c->spec.roll, c->spec.wishes};
 
+	/* of an app, it is one of the app methods */
+	if (strcmp(method, "reload") == 0 && json_object_size(params) == 0) {
+		c->spec.reload(c->spec.arg, on_reloaded, req);
+		return;
+	}
 	for (size_t i = 0; i < NELEM(methods); i++) {
 		if (strcmp(methods[i].name, method) == 0) {
 			methods[i].fn(c, req, params);

@@ -17,6 +17,9 @@ struct control_spec {
 	struct wishes *wishes;
 	json_t *(*status)(void *arg);
 	void (*shutdown)(void *arg);
+	/* fn once, now or later; code 0: done, else why not. */
+	void (*reload)(void *arg, void (*fn)(void *fn_arg, int code, const char *why),
+	               void *fn_arg);
 	void *arg;
 };
 

@@ -13,6 +13,7 @@
 #define ECOSYSTEM_FILE_MAX      ((size_t)1 << 20) /* a hundred apps are 100 KB */
 #define ECOSYSTEM_APPS_MAX      64
 #define ECOSYSTEM_INSTANCES_MAX 64
+#define ECOSYSTEM_PROCESSES_MAX 128 /* instances of all apps: their lines are kept in memory */
 #define ECOSYSTEM_NAME_MAX      32
 
 enum ecosystem_role {

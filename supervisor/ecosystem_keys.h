@@ -36,6 +36,9 @@ void ecosystem_keys_defaults(struct ecosystem_draft *d);
 void ecosystem_keys_take(struct ecosystem_draft *d, json_t *object);
 void ecosystem_draft_fini(struct ecosystem_draft *d);
 
+/* Checks them among each other, and orders them in tiers. */
+void ecosystem_relate(struct ecosystem_reader *r);
+
 /* The known name that word was probably meant to be; NULL when none is near. names: NULL-terminated
  */
 const char *ecosystem_nearest(const char *word, const char *const *names);

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "supervisor/fleet_members.h"
+#include "supervisor/live.h"
 
 static struct app_info
 current(const struct member *m)
@@ -176,6 +177,18 @@ fleet_stop(struct fleet *f, void (*fn)(void *arg), void *arg)
 
 static void on_member_closed(void *arg);
 
+/* Unless another app has its name by now. */
+static void
+forget_lines(const struct member *m)
+{
+	const struct fleet *f = m->fleet;
+
+	for (size_t i = 0; i < f->count; i++)
+		if (strcmp(instance_name(f->members[i]->in), instance_name(m->in)) == 0)
+			return;
+	live_forget(instance_name(m->in));
+}
+
 static void
 on_sweep(uv_timer_t *timer)
 {
@@ -191,6 +204,7 @@ on_sweep(uv_timer_t *timer)
 		if (m->backend >= 0)
 			backends_remove(&f->backends, m->backend);
 		f->spec.on_gone(f->spec.arg, m->in);
+		forget_lines(m);
 		f->open++;
 		instance_close(m->in, on_member_closed, m);
 	}

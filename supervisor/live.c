@@ -11,7 +11,7 @@
 #include "supervisor/log_ring.h"
 #include "supervisor/params.h"
 
-#define APPS_MAX      128          /* names that are kept apart; there are 65 at most */
+#define APPS_MAX      128          /* names that are kept apart: ECOSYSTEM_PROCESSES_MAX */
 #define LINES_DEFAULT 20           /* of `logs` that says no number */
 #define ANSWER_MAX    (900u << 10) /* bytes of one answer: below CONTROL_LINE_MAX */
 #define LINE_OVERHEAD 160          /* of what stands around a line's text in it */
@@ -80,6 +80,19 @@ source_of(const char *app)
 	}
 	live.count++;
 	return s;
+}
+
+void
+live_forget(const char *app)
+{
+	for (size_t i = 0; i < live.count; i++) {
+		if (strcmp(live.sources[i].app, app) != 0)
+			continue;
+		free(live.sources[i].app);
+		log_ring_free(live.sources[i].ring);
+		live.sources[i] = live.sources[--live.count];
+		return;
+	}
 }
 
 /* --- as JSON -------------------------------------------------------------------------------- */

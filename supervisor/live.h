@@ -23,6 +23,9 @@ struct live_change {
 /* An app has changed its state. */
 void live_change(const struct live_change *change);
 
+/* There is no such app any more: its lines are forgotten. */
+void live_forget(const char *app);
+
 /* True when the method is one of ours: then the request is answered. */
 bool live_request(struct control_conn *conn, struct control_request *req, const char *method,
                   json_t *params);

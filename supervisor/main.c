@@ -30,6 +30,10 @@ static const char usage[] =
 	"each\n"
 	"                      ready again before the next one goes, and without a gap; only a\n"
 	"                      restart of the proxy stops the old one first\n"
+	"  reload              the configuration is read again, and takes effect where it has\n"
+	"                      changed (SIGHUP does the same); 1, and nothing changes, when there "
+	"is\n"
+	"                      a mistake in it\n"
 	"  drain APP|all [--no-wait] [--deadline TIME]\n"
 	"                      no new work for it; 1 when some is left at the deadline (\"30s\")\n"
 	"  logs APP|all [-n LINES] [-f] [--json]\n"
@@ -107,7 +111,7 @@ static const struct command {
 	{"start",    "app",    "N",   cli_start    },
 	{"stop",     "app",    "N",   cli_stop     },
 	{"restart",  "app",    "N",   cli_restart  },
-	{"reload",   "app",    "N",   cli_reload   },
+	{"reload",   "[app]",  "N",   cli_reload   },
 	{"drain",    "app",    "Nd",  cli_drain    },
 	{"logs",     "app",    "jnf", cli_logs     },
 	{"events",   NULL,     "j",   cli_events   },

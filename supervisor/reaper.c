@@ -9,9 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "common/log.h"
 
+#define STRANGERS_TICKS                                                                            \
+	200 /* of 10 ms: what survives SIGKILL for so long is stuck in the kernel                  \
+	     */
 #define ENVIRON_MAX (256 * 1024) /* twice ARG_MAX of old; the marker comes first in it */
 
 struct watch {
@@ -157,17 +161,18 @@ read_stat(pid_t pid, char *state, pid_t *ppid, pid_t *session)
 	return 0;
 }
 
+/* Is there a variable that is marker, or begins with its first len bytes? */
 static bool
-has_marker(pid_t pid, const char *marker)
+has_marker(pid_t pid, const char *marker, size_t len)
 {
 	AUTO_FREE char *env = malloc(ENVIRON_MAX);
 	ssize_t n;
 
-	if (env == NULL || marker == NULL)
+	if (env == NULL)
 		return false;
 	n = read_proc(pid, "environ", env, ENVIRON_MAX);
 	for (ssize_t at = 0; at < n; at += (ssize_t)strlen(env + at) + 1)
-		if (strcmp(env + at, marker) == 0)
+		if (strncmp(env + at, marker, len) == 0)
 			return true;
 	return false;
 }
@@ -236,7 +241,8 @@ sweep_one(void *arg, pid_t pid, pid_t session)
 {
 	struct sweep *s = arg;
 
-	if (!s->all && session != s->session && !has_marker(pid, s->marker))
+	if (!s->all && session != s->session &&
+	    (s->marker == NULL || !has_marker(pid, s->marker, strlen(s->marker) + 1)))
 		return;
 	s->count++;
 	(void)kill(pid, s->sig); /* a child of ours, not reaped: the pid is its own */
@@ -259,6 +265,41 @@ reaper_sweep_all(struct reaper *r)
 	each_orphan(r, sweep_one, &s);
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
+}
+
+static unsigned
+kill_marked(const char *prefix)
+{
+	DIR *dir = opendir("/proc");
+	unsigned count = 0;
+	struct dirent *e;
+
+	while (dir != NULL && (e = readdir(dir)) != NULL) {
+		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10), ppid, session;
+		char state;
+
+		if (pid <= 0 || pid == getpid() || !has_marker(pid, prefix, strlen(prefix)) ||
+		    read_stat(pid, &state, &ppid, &session) < 0 || state == 'Z')
+			continue;
+		count++;
+		(void)kill(pid, SIGKILL); /* gone meanwhile is as good */
+	}
+	if (dir != NULL)
+		(void)closedir(dir); /* read only */
+	return count;
+}
+
+unsigned
+reaper_sweep_strangers(const char *prefix)
+{
+	static const struct timespec tick = {.tv_nsec = 10000000};
+	unsigned found = kill_marked(prefix), left = found;
+
+	for (int i = 0; i < STRANGERS_TICKS && left > 0; i++) {
+		(void)nanosleep(&tick, NULL); /* a signal only makes it shorter */
+		left = kill_marked(prefix);
+	}
+	return found;
 }
 
 static void

@@ -27,6 +27,10 @@ void reaper_collect(struct reaper *r);
  * we are their subreaper: killing one brings its own children up, so repeat until 0.
  * Returns how many there were. */
 unsigned reaper_sweep(struct reaper *r, pid_t session, const char *marker, int sig);
+/* Kills what a supervisor that was killed has left behind: all with a marker that begins with
+ * `prefix` ("NAME=PID."), whoever has adopted them, and waits for their end, for 2 s at most.
+ * Returns how many there were. */
+unsigned reaper_sweep_strangers(const char *prefix);
 /* Kills every orphan, whosever it was, and reaps what can be reaped. */
 void reaper_sweep_all(struct reaper *r);
 void reaper_close(struct reaper *r, void (*fn)(void *arg), void *arg);

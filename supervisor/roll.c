@@ -233,6 +233,23 @@ roll_one(struct roll *r, struct instance *in, const char *why)
 }
 
 void
+roll_these(struct roll *r, struct instance *const *list, size_t count, const char *why)
+{
+	struct roll_job *job = r->cancelled ? NULL : new_job(r, ROLL_RELOAD, why, NULL, NULL);
+
+	if (job == NULL) {
+		if (!r->cancelled)
+			log_error("out of memory: nothing is replaced (%s)", why);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (app_state(instance_current(list[i])) != APP_STOPPED)
+			job->todo[job->count++] = list[i];
+	DL_APPEND(r->jobs, job);
+	go_on(r);
+}
+
+void
 roll_forget(struct roll *r, const struct instance *in)
 {
 	struct roll_job *job;

@@ -32,6 +32,8 @@ void roll_init(struct roll *r, struct fleet *fleet);
 void roll_start(struct roll *r, const char *name, enum roll_how how, roll_fn fn, void *arg);
 /* Replaces one instance for a reason of ours, unless that waits already. */
 void roll_one(struct roll *r, struct instance *in, const char *why);
+/* Replaces them one after the other for a reason of ours; those that are stopped are left so. */
+void roll_these(struct roll *r, struct instance *const *list, size_t count, const char *why);
 /* It will be no more. */
 void roll_forget(struct roll *r, const struct instance *in);
 /* To be called after each change of an app. */

@@ -95,6 +95,9 @@ warnings_to_json(const struct status_view *v)
 
 	if (v->warning[0] != '\0')
 		(void)json_array_append_new(warnings, json_string(v->warning));
+	if (v->reload_warning[0] != '\0')
+		(void)json_array_append_new(warnings,
+		                            json_sprintf("not reloaded: %s", v->reload_warning));
 	if (v->login.kind == LOGIN_CHATGPT &&
 	    login_state(&v->login, now, LOGIN_WARN_HOURS * 3600) != LOGIN_IS_VALID) {
 		login_format(when, &v->login, now);

@@ -13,7 +13,8 @@ struct status_view {
 	enum supervisor_state state;
 	uint64_t uptime_ms;
 	struct fleet *fleet;
-	const char *warning; /* "" or one line */
+	const char *warning;        /* "" or one line */
+	const char *reload_warning; /* the same */
 	struct login login;
 	bool login_refused; /* by the provider, as far as is known */
 };

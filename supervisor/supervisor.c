@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/backoff.h"
@@ -17,6 +18,7 @@
 #include "supervisor/lock.h"
 #include "supervisor/notify.h"
 #include "supervisor/process.h"
+#include "supervisor/reload.h"
 #include "supervisor/shared_log.h"
 #include "supervisor/upkeep.h"
 
@@ -35,11 +37,12 @@ struct supervisor {
 	struct care *care;
 	struct upkeep *upkeep;
 	struct roll roll;
+	struct reload reload;
 	struct wishes wishes;
 	struct notify notify;
-	uv_signal_t sigterm, sigint, sigusr1;
+	uv_signal_t sigterm, sigint, sigusr1, sighup;
 	uv_timer_t setup_timer; /* until codex is asked again */
-	bool handles_open;      /* the four above */
+	bool handles_open;      /* the five above */
 	struct backoff setup_backoff;
 	enum supervisor_state state;
 	uint64_t started_ms;
@@ -64,6 +67,7 @@ view(const struct supervisor *s)
 		.uptime_ms = uv_now(&s->loop) - s->started_ms,
 		.fleet = s->fleet,
 		.warning = s->setup != NULL ? codex_setup_warning(s->setup) : "",
+		.reload_warning = s->reload.warning,
 		.login = login(s),
 		.login_refused = care_login_refused(s->care),
 	};
@@ -194,6 +198,7 @@ on_stopped(void *arg)
 	uv_close((uv_handle_t *)&s->sigterm, NULL);
 	uv_close((uv_handle_t *)&s->sigint, NULL);
 	uv_close((uv_handle_t *)&s->sigusr1, NULL);
+	uv_close((uv_handle_t *)&s->sighup, NULL);
 	uv_close((uv_handle_t *)&s->setup_timer, NULL);
 	s->handles_open = false;
 	control_close(s->control, on_control_closed, s);
@@ -210,6 +215,7 @@ stop(struct supervisor *s, const char *why)
 		s->state = SUPERVISOR_STOPPING;
 		notify_stopping(&s->notify, fleet_stop_max_ms(s->fleet) + STOP_EXTRA_MS);
 		upkeep_close(s->upkeep);
+		reload_cancel(&s->reload);
 		roll_cancel(&s->roll);
 		wishes_cancel(&s->wishes);
 	} else {
@@ -222,6 +228,50 @@ static void
 on_signal(uv_signal_t *handle, int signum)
 {
 	stop(handle->data, signum == SIGINT ? "SIGINT" : "SIGTERM");
+}
+
+/* Who waits for a reload. */
+struct reload_wish {
+	struct supervisor *supervisor;
+	bool told; /* systemd knows of it */
+	void (*fn)(void *arg, int code, const char *why);
+	void *arg;
+};
+
+static void
+on_reloaded(void *arg, int code, const char *why)
+{
+	struct reload_wish *w = arg;
+
+	if (w->told && w->supervisor->state != SUPERVISOR_STOPPING)
+		notify_ready(&w->supervisor->notify); /* also when nothing has changed */
+	if (w->fn != NULL)
+		w->fn(w->arg, code, why);
+	free(w);
+}
+
+static void
+on_reload(void *arg, void (*fn)(void *fn_arg, int code, const char *why), void *fn_arg)
+{
+	struct supervisor *s = arg;
+	struct reload_wish *w = calloc(1, sizeof(*w));
+
+	if (w == NULL || s->state == SUPERVISOR_STOPPING) {
+		if (fn != NULL)
+			fn(fn_arg, -ECANCELED, w == NULL ? "out of memory" : "shutting down");
+		free(w);
+		return;
+	}
+	*w = (struct reload_wish){s, s->state == SUPERVISOR_RUNNING, fn, fn_arg};
+	if (w->told)
+		notify_reloading(&s->notify);
+	reload_start(&s->reload, on_reloaded, w);
+}
+
+static void
+on_sighup(uv_signal_t *handle, int signum)
+{
+	on_reload(handle->data, NULL, NULL);
 }
 
 static void
@@ -260,6 +310,8 @@ on_setup(void *arg, int code, const struct err *err)
 	if (s->state == SUPERVISOR_STOPPING)
 		return;
 	if (code == 0) {
+		s->reload.setup = s->setup; /* from now on it may be asked again */
+		s->reload.setup_changes = codex_setup_changes(s->setup);
 		fleet_setup_done(s->fleet);
 		return;
 	}
@@ -274,9 +326,29 @@ on_setup(void *arg, int code, const struct err *err)
 	(void)uv_timer_start(&s->setup_timer, on_setup_timer, delay, 0); /* not NULL */
 }
 
+/* Our own children die with us, but not theirs. What the last one that ran on this folder has left
+ * behind must not be there twice. */
+static void
+sweep_after(pid_t before)
+{
+	char prefix[64];
+	unsigned n;
+
+	/* another process by that number is no supervisor of this folder: we have its lock; but its
+	 * children, if it is one of another folder, are not ours */
+	if (before <= 0 || before == getpid() || kill(before, 0) == 0)
+		return;
+	(void)snprintf(prefix, sizeof(prefix), APP_MARKER "=%d.", (int)before);
+	n = reaper_sweep_strangers(prefix);
+	if (n > 0)
+		log_warning("%u process%s left behind by the last supervisor, pid %d: killed", n,
+		            n == 1 ? "" : "es", (int)before);
+}
+
 static int
 make_folders(struct supervisor *s, struct err *err)
 {
+	pid_t before = 0;
 	int r;
 
 	s->runtime_dir = paths_runtime_dir(s->settings);
@@ -286,7 +358,9 @@ make_folders(struct supervisor *s, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory");
 	r = file_make_dir(s->runtime_dir, 0700, err);
 	if (r == 0)
-		r = lock_take(&s->lock_fd, s->runtime_dir, err);
+		r = lock_take(&s->lock_fd, s->runtime_dir, &before, err);
+	if (r == 0)
+		sweep_after(before);
 	if (r == 0)
 		r = file_make_dir(s->state_dir, 0700, err);
 	return r;
@@ -301,14 +375,18 @@ start_handles(struct supervisor *s, struct err *err)
 	(void)uv_signal_init(&s->loop, &s->sigterm);
 	(void)uv_signal_init(&s->loop, &s->sigint);
 	(void)uv_signal_init(&s->loop, &s->sigusr1);
+	(void)uv_signal_init(&s->loop, &s->sighup);
 	(void)uv_timer_init(&s->loop, &s->setup_timer);
-	s->sigterm.data = s->sigint.data = s->sigusr1.data = s->setup_timer.data = s;
+	s->sigterm.data = s->sigint.data = s->sigusr1.data = s->sighup.data = s->setup_timer.data =
+		s;
 	s->handles_open = true;
 	r = uv_signal_start(&s->sigterm, on_signal, SIGTERM);
 	if (r == 0)
 		r = uv_signal_start(&s->sigint, on_signal, SIGINT);
 	if (r == 0)
 		r = uv_signal_start(&s->sigusr1, on_sigusr1, SIGUSR1);
+	if (r == 0)
+		r = uv_signal_start(&s->sighup, on_sighup, SIGHUP);
 	if (r == 0)
 		r = reaper_new(&s->reaper, &s->loop);
 	if (r < 0)
@@ -325,6 +403,8 @@ build_care(struct supervisor *s, struct err *err)
 
 	roll_init(&s->roll, s->fleet);
 	wishes_init(&s->wishes, s->fleet);
+	s->reload = (struct reload){
+		.configuration = s->configuration, .fleet = s->fleet, .roll = &s->roll};
 	s->care = care_new(&s->loop, s->fleet, &s->roll, (uint64_t)s->settings->drain_timeout_ms);
 	if (s->care == NULL || home == NULL)
 		return err_set(err, -ENOMEM, "out of memory");
@@ -359,6 +439,7 @@ build(struct supervisor *s, struct err *err)
 	                               .wishes = &s->wishes,
 	                               .status = status,
 	                               .shutdown = on_shutdown,
+	                               .reload = on_reload,
 	                               .arg = s};
 	int r = start_handles(s, err);
 
@@ -389,6 +470,7 @@ unbuild(struct supervisor *s)
 		uv_close((uv_handle_t *)&s->sigterm, NULL);
 		uv_close((uv_handle_t *)&s->sigint, NULL);
 		uv_close((uv_handle_t *)&s->sigusr1, NULL);
+		uv_close((uv_handle_t *)&s->sighup, NULL);
 		uv_close((uv_handle_t *)&s->setup_timer, NULL);
 	}
 	if (s->fleet != NULL)
@@ -434,7 +516,7 @@ supervisor_run(struct configuration *c)
 		return EXIT_GAVE_UP;
 	s.started_ms = uv_now(&s.loop);
 	(void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of write */
-	(void)signal(SIGHUP, SIG_IGN);  /* a terminal that went away is no reason to stop */
+	(void)signal(SIGHUP, SIG_IGN);  /* until there is something to reload */
 	(void)signal(SIGXFSZ, SIG_IGN); /* a log file at its limit is an error of write too */
 	(void)signal(SIGUSR1, SIG_IGN); /* until there is something to reopen */
 	r = make_folders(&s, &err);

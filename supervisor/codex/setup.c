@@ -43,6 +43,8 @@ struct codex_setup {
 	char *binary;
 	char *catalog_path;
 	struct question models, config;
+	char *binary_key; /* at the last run */
+	unsigned changes;
 	json_t *user_config; /* the answer to config/read; NULL: not asked yet */
 	struct err err;      /* first thing that went wrong in this run */
 	char warning[ERR_TEXT_MAX];
@@ -58,6 +60,16 @@ typedef int (*use_fn)(struct codex_setup *s, const char *text, size_t len, struc
 
 /* --- using the answers ---------------------------------------------------------------------- */
 
+static bool
+is_written(const char *path, const char *text, size_t len)
+{
+	AUTO_FREE char *there = NULL;
+	size_t there_len;
+
+	return file_read(&there, &there_len, path, ANSWER_MAX, NULL) == 0 && there_len == len &&
+	       memcmp(there, text, len) == 0;
+}
+
 static int
 use_models(struct codex_setup *s, const char *text, size_t len, struct err *err)
 {
@@ -67,8 +79,9 @@ use_models(struct codex_setup *s, const char *text, size_t len, struct err *err)
 	size_t slim_len;
 	int r = catalog_transform(&slim, &slim_len, text, len, keep, err);
 
-	if (r < 0)
+	if (r < 0 || is_written(s->catalog_path, slim, slim_len))
 		return r;
+	s->changes++;
 	return file_write_atomic(s->catalog_path, slim, slim_len, 0600, err);
 }
 
@@ -104,6 +117,8 @@ use_config(struct codex_setup *s, const char *text, size_t len, struct err *err)
 
 	if (!json_is_object(json_object_get(result, "config")))
 		return err_set(err, -EBADMSG, "codex tells no configuration");
+	if (!json_equal(s->user_config, result))
+		s->changes++;
 	json_decref(s->user_config);
 	s->user_config = json_incref(result);
 	return 0;
@@ -302,6 +317,26 @@ config_key(const struct codex_setup *s)
 	return key;
 }
 
+/* Another codex at the same place is a change too. */
+static void
+note_binary(struct codex_setup *s)
+{
+	char *key = codex_file_key(s->binary);
+
+	if (key == NULL)
+		return; /* in the middle of its replacement */
+	if (s->binary_key != NULL && strcmp(s->binary_key, key) != 0)
+		s->changes++;
+	free(s->binary_key);
+	s->binary_key = key;
+}
+
+unsigned
+codex_setup_changes(const struct codex_setup *s)
+{
+	return s->changes;
+}
+
 void
 codex_setup_run(struct codex_setup *s, void (*fn)(void *arg, int code, const struct err *err),
                 void *arg)
@@ -318,6 +353,7 @@ codex_setup_run(struct codex_setup *s, void (*fn)(void *arg, int code, const str
 	free(s->config.key);
 	s->models.key = codex_file_key(s->binary);
 	s->config.key = config_key(s);
+	note_binary(s);
 	models = s->settings->profile == PROFILE_CHAT &&
 	         use_cache(s, &s->models, use_models, true) < 0;
 	config = use_cache(s, &s->config, use_config, true) < 0;
@@ -488,6 +524,7 @@ codex_setup_close(struct codex_setup *s, void (*fn)(void *arg), void *arg)
 	free(s->user_home);
 	free(s->user_toml);
 	free(s->binary);
+	free(s->binary_key);
 	free(s->catalog_path);
 	free(s->models.cache_path);
 	free(s->models.key);

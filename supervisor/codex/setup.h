@@ -26,6 +26,9 @@ void codex_setup_run(struct codex_setup *s, void (*fn)(void *arg, int code, cons
  * After a successful run only. */
 int codex_setup_launch(struct codex_setup *s, int instance, const char *listen,
                        struct app_launch *out, struct err *err) MUST_CHECK;
+/* How often what an app-server is started with has changed: another codex, another catalog, another
+ * configuration. */
+unsigned codex_setup_changes(const struct codex_setup *s);
 /* What is not as it should be but works ("" when all is well): for status. */
 const char *codex_setup_warning(const struct codex_setup *s);
 /* New strings; NULL: no memory. side: which of the two processes that take turns in being it, each

@@ -75,13 +75,14 @@ function assertNoSecret(log) {
 }
 
 export class Pair {
-  static async start({ env = {}, config, wait = true } = {}) {
+  static async start({ env = {}, config, apps, wait = true } = {}) {
     const pair = new Pair();
     pair.provider = await Provider.start();
     pair.sidecar = new Sidecar({
       proxy: null,
       codex: null,
       config: config?.(pair.provider) ?? pair.provider.toml,
+      apps,
       env: {
         CODEX_PROXY_PORT: String(await freePort()),
         CODEX_PROXY_API_KEY: API_KEY,

@@ -132,7 +132,8 @@ export class Control {
 export class Sidecar {
   // proxy: how the stand-in for codex-proxy behaves; null: the real one.
   // codex: how the stand-in for codex behaves; null: the real one (realCodex, or env.CODEX_BIN).
-  constructor({ proxy = {}, codex = {}, config, env = {} } = {}) {
+  // apps: those of an ecosystem file; else the built-in pair is run.
+  constructor({ proxy = {}, codex = {}, config, env = {}, apps } = {}) {
     this.root = fs.mkdtempSync(path.join(os.tmpdir(), 'supervisor-'));
     for (const dir of ['bin', 'home', 'state']) fs.mkdirSync(path.join(this.root, dir));
     this.runtime = path.join(this.root, 'run');
@@ -161,6 +162,12 @@ export class Sidecar {
     };
     this.lines = [];
     this.waiters = new Set();
+    if (apps) this.setApps(apps);
+  }
+
+  setApps(apps) {
+    this.file = path.join(this.root, 'ecosystem.json');
+    fs.writeFileSync(this.file, typeof apps === 'string' ? apps : JSON.stringify({ apps }));
   }
 
   // A script that runs the module in standins/ with these options.
@@ -179,7 +186,7 @@ export class Sidecar {
   }
 
   start({ under = [] } = {}) {
-    const [file, ...args] = [...under, this.bin, 'run'];
+    const [file, ...args] = [...under, this.bin, 'run', ...(this.file ? [this.file] : [])];
     this.process = endsWithUs(spawn(file, args, { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] }));
     this.process.setMaxListeners(0); // one for each line that was waited for
     this.pid = this.process.pid;
@@ -224,7 +231,7 @@ export class Sidecar {
   }
 
   ready() {
-    return this.line((l) => /ready: serving on/.test(l.msg ?? l.text), 'ready');
+    return this.line((l) => /^ready(: serving on|$)/.test(l.msg ?? ''), 'ready');
   }
 
   get mark() {
@@ -307,6 +314,17 @@ base_url = "http://127.0.0.1:9/v1"
 wire_api = "responses"
 env_key = "UPSTREAM_KEY"
 `;
+
+// An app that behaves as the options say (standins/plain.mjs).
+export function plainApp(name, options = {}, more = {}) {
+  return {
+    name,
+    script: path.join(standins, 'plain.mjs'),
+    interpreter: process.execPath,
+    args: [JSON.stringify(options)],
+    ...more,
+  };
+}
 
 export async function sidecar(t, options) {
   const s = new Sidecar(options);

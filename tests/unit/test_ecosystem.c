@@ -180,7 +180,8 @@ starting_and_stopping(void **state)
 	ASSERT_APP("\"readiness\":\"notify\"", a->readiness == ECOSYSTEM_READY_NOTIFY);
 	ASSERT_APP("\"readiness\":\"ipc\"", a->readiness == ECOSYSTEM_READY_IPC);
 	ASSERT_APP("\"readiness\":\"control\"", a->readiness == ECOSYSTEM_READY_CONTROL);
-	ASSERT_APP("\"readiness\":\"codex\"", a->readiness == ECOSYSTEM_READY_CODEX);
+	ASSERT_APP("\"readiness\":\"codex\",\"role\":\"codex-app-server\"",
+	           a->readiness == ECOSYSTEM_READY_CODEX);
 	ASSERT_APP("\"readiness\":\"http://[::1]:80/z\"",
 	           a->readiness == ECOSYSTEM_READY_HTTP &&
 	                   strcmp(a->readiness_target, "http://[::1]:80/z") == 0);
@@ -213,18 +214,17 @@ logs(void **state)
 static void
 roles_are_seen_or_said(void **state)
 {
-	struct ecosystem *e = parse(
-		"{\"apps\":["
-		"{\"name\":\"s\",\"script\":\"/opt/codex\",\"args\":\"app-server --listen "
-		"ws://127.0.0.1:1\"},"
-		"{\"name\":\"p\",\"script\":\"./codex-proxy\",\"after\":\"s\"},"
-		"{\"name\":\"c\",\"script\":\"codex\",\"args\":\"exec\"},"
-		"{\"name\":\"t\",\"script\":\"codex\",\"args\":[\"app-server\",\"--listen=u\"],"
-		"\"recipe\":false},"
-		"{\"name\":\"n\",\"script\":\"codex-proxy\",\"role\":\"none\"},"
-		"{\"name\":\"q\",\"script\":\"y\",\"role\":\"codex-proxy\","
-		"\"wait_ready\":true,\"after\":[\"p\"]},"
-		"{\"name\":\"r\",\"script\":\"y\",\"role\":\"codex-app-server\"}]}");
+	struct ecosystem *e =
+		parse("{\"apps\":["
+	              "{\"name\":\"s\",\"script\":\"/opt/codex\",\"args\":\"app-server --listen "
+	              "ws://127.0.0.1:1\"},"
+	              "{\"name\":\"p\",\"script\":\"./codex-proxy\",\"after\":\"s\"},"
+	              "{\"name\":\"c\",\"script\":\"codex\",\"args\":\"exec\"},"
+	              "{\"name\":\"t\",\"script\":\"codex\",\"args\":[\"app-server\",\"--listen="
+	              "unix:///u\"],"
+	              "\"recipe\":false},"
+	              "{\"name\":\"n\",\"script\":\"codex-proxy\",\"role\":\"none\"},"
+	              "{\"name\":\"r\",\"script\":\"y\",\"role\":\"codex-app-server\"}]}");
 	const struct ecosystem_app *a = e->apps;
 
 	if (e->errors > 0)
@@ -244,12 +244,17 @@ roles_are_seen_or_said(void **state)
 	assert_int_equal(a[2].role, ECOSYSTEM_PLAIN);
 	assert_int_equal(a[3].role, ECOSYSTEM_APP_SERVER);
 	assert_false(a[3].recipe);
-	assert_string_equal(a[3].listen, "u");
+	assert_string_equal(a[3].listen, "unix:///u");
 	assert_int_equal(a[4].role, ECOSYSTEM_PLAIN);
-	assert_int_equal(a[5].role, ECOSYSTEM_PROXY);
-	assert_int_equal(a[5].readiness, ECOSYSTEM_READY_TOLD);
-	assert_int_equal(a[5].tier, 2);
-	assert_int_equal(a[6].role, ECOSYSTEM_APP_SERVER);
+	assert_int_equal(a[5].role, ECOSYSTEM_APP_SERVER);
+	ecosystem_free(e);
+	e = parse("{\"apps\":[{\"name\":\"p\",\"script\":\"x\",\"after\":\"z\"},"
+	          "{\"name\":\"q\",\"script\":\"y\",\"role\":\"codex-proxy\",\"wait_ready\":true,"
+	          "\"after\":[\"p\"]},{\"name\":\"z\",\"script\":\"z\"}]}");
+	assert_int_equal(e->errors, 0);
+	assert_int_equal(e->apps[1].role, ECOSYSTEM_PROXY);
+	assert_int_equal(e->apps[1].readiness, ECOSYSTEM_READY_TOLD);
+	assert_int_equal(e->apps[1].tier, 2);
 	ecosystem_free(e);
 }
 

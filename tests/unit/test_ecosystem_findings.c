@@ -100,55 +100,59 @@ static void
 wrong_values_are_told_what_would_be_right(void **state)
 {
 	static const char *const cases[][3] = {
-		{"\"kill_timeout\":-5",						   "kill_timeout",       "-5 is no time from 0"  },
-		{"\"kill_timeout\":\"soon\"",                                             "kill_timeout",       "\"soon\" is no time"   },
-		{"\"kill_timeout\":1.5",						  "kill_timeout",       "1.5 is no time"        },
-		{"\"kill_timeout\":null",						 "kill_timeout",       "null is no time"       },
-		{"\"restart_delay\":\"99999d\"",                                          "restart_delay",      "is no time"            },
-		{"\"listen_timeout\":0",						  "listen_timeout",     "0 is no time from 1"   },
-		{"\"max_restarts\":2.7",						  "max_restarts",       "no whole number"       },
-		{"\"max_restarts\":\"3\"",						"max_restarts",       "no whole number"       },
-		{"\"max_memory_restart\":\"300MM\"",                                      "max_memory_restart", "is no size"            },
-		{"\"port\":0",							    "port",               "no whole number"       },
-		{"\"autorestart\":\"false\"",                                             "autorestart",        "neither true nor"      },
-		{"\"merge_logs\":0",						      "merge_logs",         "neither true nor"      },
-		{"\"cwd\":7",							     "cwd",                "not a string"          },
-		{"\"cwd\":\"\"",							  "cwd",                "empty"                 },
-		{"\"args\":[1]",							  "args",               "list of strings"       },
-		{"\"args\":\"'open\"",						    "args",               "quote"                 },
-		{"\"env\":[]",							    "env",                "not an object"         },
-		{"\"env\":{\"A B\":\"secret\"}",                                          "env",                "a name in it"          },
-		{"\"env\":{\"A\":null}",						  "env",                "null"                  },
-		{"\"env\":{\"A\":\"\\u0000\"}",                                           "env",                "NUL"                   },
-		{"\"stop_exit_codes\":[256]",                                             "stop_exit_codes",    "from 0 to 255"         },
-		{"\"stop_exit_codes\":\"0\"",                                             "stop_exit_codes",    "from 0 to 255"         },
-		{"\"instances\":\"many\"",						"instances",          "neither a number"      },
-		{"\"instances\":65",						      "instances",          "more than 64"          },
-		{"\"cron_restart\":\"* * * *\"",                                          "cron_restart",       "five fields"           },
-		{"\"cron_restart\":\"* * * * * *\"",                                      "cron_restart",       "five fields"           },
-		{"\"cron_restart\":\"@daily\"",                                           "cron_restart",       "five fields"           },
-		{"\"cron_restart\":\"a b c d e\"",                                        "cron_restart",       "its minute"            },
-		{"\"cron_restart\":\"0 4 * * MONDAY\"",                                   "cron_restart",       "its day of the week"   },
-		{"\"exec_mode\":\"thread\"",					      "exec_mode",          "neither fork"          },
-		{"\"log_type\":\"xml\"",						  "log_type",           "neither raw"           },
-		{"\"role\":\"proxy\"",						    "role",               "codex-proxy"           },
-		{"\"readiness\":\"tcp://h\"",                                             "readiness",          "tcp://HOST:PORT"       },
-		{"\"readiness\":\"http://:1\"",                                           "readiness",          "none of"               },
-		{"\"readiness\":\"tcp://h:99999\"",                                       "readiness",          "none of"               },
-		{"\"readiness\":\"unix://s\"",                                            "readiness",          "none of"               },
-		{"\"stop_signal\":\"SIGSTOP\"",                                           "stop_signal",        "none of SIGTERM"       },
-		{"\"interpreter\":\"node@20\"",                                           "interpreter",        "version"               },
-		{"\"node_args\":\"-x\"",						  "interpreter_args",   "no interpreter"        },
-		{"\"role\":\"codex-app-server\",\"args\":\"--listen u\",\"instances\":2",
-	         "instances",										   "all listen"            },
-		{"\"role\":\"codex-proxy\",\"instances\":2",                              "instances",          "one codex-proxy"       },
-		{"\"user\":\"nobody\"",						   "user",               "cannot be done"        },
-		{"\"uid\":1000",							  "uid",                "cannot be done"        },
-		{"\"gid\":1000",							  "gid",                "cannot be done"        },
-		{"\"exec\":\"y\"",							"exec",               "another name of script"},
-		{"\"killTimeout\":1,\"kill_timeout\":2",                                  "kill_timeout",       "another name of kill"  },
-		{"\"after\":\"b\"",						       "after",              "names no app"          },
-		{"\"after\":\"a\"",						       "after",              "wait for each other"   },
+		{"\"kill_timeout\":-5",							  "kill_timeout",       "-5 is no time from 0"    },
+		{"\"kill_timeout\":\"soon\"",						    "kill_timeout",       "\"soon\" is no time"     },
+		{"\"kill_timeout\":1.5",							 "kill_timeout",       "1.5 is no time"          },
+		{"\"kill_timeout\":null",							"kill_timeout",       "null is no time"         },
+		{"\"restart_delay\":\"99999d\"",						 "restart_delay",      "is no time"              },
+		{"\"listen_timeout\":0",							 "listen_timeout",     "0 is no time from 1"     },
+		{"\"max_restarts\":2.7",							 "max_restarts",       "no whole number"         },
+		{"\"max_restarts\":\"3\"",						       "max_restarts",       "no whole number"         },
+		{"\"max_memory_restart\":\"300MM\"",                                             "max_memory_restart", "is no size"              },
+		{"\"port\":0",								   "port",               "no whole number"         },
+		{"\"autorestart\":\"false\"",						    "autorestart",        "neither true nor"        },
+		{"\"merge_logs\":0",							     "merge_logs",         "neither true nor"        },
+		{"\"cwd\":7",								    "cwd",                "not a string"            },
+		{"\"cwd\":\"\"",								 "cwd",                "empty"                   },
+		{"\"args\":[1]",								 "args",               "list of strings"         },
+		{"\"args\":\"'open\"",							   "args",               "quote"                   },
+		{"\"env\":[]",								   "env",                "not an object"           },
+		{"\"env\":{\"A B\":\"secret\"}",						 "env",                "a name in it"            },
+		{"\"env\":{\"A\":null}",							 "env",                "null"                    },
+		{"\"env\":{\"A\":\"\\u0000\"}",						  "env",                "NUL"                     },
+		{"\"stop_exit_codes\":[256]",						    "stop_exit_codes",    "from 0 to 255"           },
+		{"\"stop_exit_codes\":\"0\"",						    "stop_exit_codes",    "from 0 to 255"           },
+		{"\"instances\":\"many\"",						       "instances",          "neither a number"        },
+		{"\"instances\":65",							     "instances",          "more than 64"            },
+		{"\"cron_restart\":\"* * * *\"",						 "cron_restart",       "five fields"             },
+		{"\"cron_restart\":\"* * * * * *\"",                                             "cron_restart",       "five fields"             },
+		{"\"cron_restart\":\"@daily\"",						  "cron_restart",       "five fields"             },
+		{"\"cron_restart\":\"a b c d e\"",                                               "cron_restart",       "its minute"              },
+		{"\"cron_restart\":\"0 4 * * MONDAY\"",                                          "cron_restart",       "its day of the week"     },
+		{"\"exec_mode\":\"thread\"",						     "exec_mode",          "neither fork"            },
+		{"\"log_type\":\"xml\"",							 "log_type",           "neither raw"             },
+		{"\"role\":\"proxy\"",							   "role",               "codex-proxy"             },
+		{"\"readiness\":\"tcp://h\"",						    "readiness",          "tcp://HOST:PORT"         },
+		{"\"readiness\":\"http://:1\"",						  "readiness",          "none of"                 },
+		{"\"readiness\":\"tcp://h:99999\"",                                              "readiness",          "none of"                 },
+		{"\"readiness\":\"unix://s\"",						   "readiness",          "none of"                 },
+		{"\"stop_signal\":\"SIGSTOP\"",						  "stop_signal",        "none of SIGTERM"         },
+		{"\"interpreter\":\"node@20\"",						  "interpreter",        "version"                 },
+		{"\"node_args\":\"-x\"",							 "interpreter_args",   "no interpreter"          },
+		{"\"role\":\"codex-app-server\",\"args\":\"--listen u\"",                        "args",
+	         "neither unix:///PATH"													  },
+		{"\"role\":\"codex-app-server\",\"recipe\":false",                               "args",               "--listen is needed"      },
+		{"\"readiness\":\"codex\"",						      "readiness",          "of role codex-app-server"},
+		{"\"role\":\"codex-app-server\",\"args\":\"--listen ws://u:1\",\"instances\":2",
+	         "instances",											  "all listen"              },
+		{"\"role\":\"codex-proxy\",\"instances\":2",                                     "instances",          "one codex-proxy"         },
+		{"\"user\":\"nobody\"",							  "user",               "cannot be done"          },
+		{"\"uid\":1000",								 "uid",                "cannot be done"          },
+		{"\"gid\":1000",								 "gid",                "cannot be done"          },
+		{"\"exec\":\"y\"",							       "exec",               "another name of script"  },
+		{"\"killTimeout\":1,\"kill_timeout\":2",                                         "kill_timeout",       "another name of kill"    },
+		{"\"after\":\"b\"",							      "after",              "names no app"            },
+		{"\"after\":\"a\"",							      "after",              "wait for each other"     },
 	};
 
 	for (size_t i = 0; i < NELEM(cases); i++) {
@@ -183,6 +187,25 @@ names_are_unique_and_fit_to_be_named(void **state)
 	assert_int_equal(e->errors, 2);
 	assert_true(says(e, ECOSYSTEM_ERROR, "apps[1].name", "two named x"));
 	assert_true(says(e, ECOSYSTEM_ERROR, "apps[3].name", "instance of y"));
+	ecosystem_free(e);
+}
+
+static void
+there_is_one_proxy_and_not_too_much_of_the_rest(void **state)
+{
+	struct ecosystem *e = parse("{\"apps\":[{\"name\":\"p\",\"script\":\"codex-proxy\"},"
+	                            "{\"name\":\"q\",\"script\":\"codex-proxy\"}]}");
+
+	assert_true(says(e, ECOSYSTEM_ERROR, "apps[1].role", "there is one codex-proxy"));
+	ecosystem_free(e);
+	e = parse("{\"apps\":[{\"name\":\"a\",\"script\":\"x\",\"instances\":64},"
+	          "{\"name\":\"b\",\"script\":\"x\",\"instances\":64}]}");
+	assert_int_equal(e->errors, 0);
+	ecosystem_free(e);
+	e = parse("{\"apps\":[{\"name\":\"a\",\"script\":\"x\",\"instances\":64},"
+	          "{\"name\":\"b\",\"script\":\"x\",\"instances\":64},"
+	          "{\"name\":\"c\",\"script\":\"x\"}]}");
+	assert_true(says(e, ECOSYSTEM_ERROR, "apps", "more than 128 processes"));
 	ecosystem_free(e);
 }
 
@@ -253,6 +276,7 @@ main(void)
 		cmocka_unit_test(a_wrong_key_is_told_the_nearest_right_one),
 		cmocka_unit_test(wrong_values_are_told_what_would_be_right),
 		cmocka_unit_test(names_are_unique_and_fit_to_be_named),
+		cmocka_unit_test(there_is_one_proxy_and_not_too_much_of_the_rest),
 		cmocka_unit_test(every_mistake_is_told_at_once),
 		cmocka_unit_test(a_file_that_is_none_is_an_error),
 		cmocka_unit_test(no_secret_is_shown),

@@ -81,6 +81,12 @@ app_spec(const struct app *a)
 	return a == &apps[PROXY] ? &reload : &always;
 }
 
+enum app_state
+app_state(const struct app *a)
+{
+	return a->state;
+}
+
 struct app_info
 app_info(const struct app *a)
 {
@@ -253,6 +259,33 @@ what_comes_meanwhile_waits_its_turn(void **state)
 }
 
 static void
+those_of_a_list_go_one_after_the_other_and_stopped_ones_stay(void **state)
+{
+	struct instance *list[] = {fleet_instance(NULL, 0), fleet_instance(NULL, 1),
+	                           fleet_instance(NULL, PROXY)};
+
+	apps[1].state = APP_STOPPED;
+	roll_these(&roll, list, NELEM(list), "for a reason");
+	assert_string_equal(did, "replace app-server-0; ");
+	is_well(0);
+	assert_string_equal(did, "replace app-server-0; replace proxy; ");
+	is_well(PROXY);
+	assert_null(roll.jobs);
+}
+
+static void
+what_is_gone_is_not_waited_for(void **state)
+{
+	roll_start(&roll, "all", ROLL_RESTART, on_answer, NULL);
+	roll_forget(&roll, fleet_instance(NULL, 1)); /* its turn has not come */
+	roll_forget(&roll, fleet_instance(NULL, 0)); /* it is its turn */
+	assert_string_equal(did, "replace app-server-0; restart proxy; ");
+	is_well(PROXY);
+	assert_int_equal(answer.count, 1);
+	assert_int_equal(answer.code, 0);
+}
+
+static void
 the_end_answers_all_and_nothing_begins_after_it(void **state)
 {
 	roll_start(&roll, "all", ROLL_RESTART, on_answer, NULL);
@@ -281,6 +314,8 @@ main(void)
 		with_roll(one_that_cannot_be_replaced_ends_it),
 		with_roll(one_that_ends_up_in_backoff_ends_it_too),
 		with_roll(what_comes_meanwhile_waits_its_turn),
+		with_roll(those_of_a_list_go_one_after_the_other_and_stopped_ones_stay),
+		with_roll(what_is_gone_is_not_waited_for),
 		with_roll(the_end_answers_all_and_nothing_begins_after_it),
 	};
 
