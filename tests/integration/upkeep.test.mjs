@@ -59,3 +59,18 @@ test('a socket that is gone while its connection still answers: the app-server i
   assert.match(why.reason, /its socket takes no connection any more/);
   fs.rmSync(`${socket}.away`, { force: true });
 });
+
+test('an app-server that hangs: after three calls without an answer it is ended and started again', needsCodex, async (t) => {
+  const p = await pair(t, { env: { CODEX_FIRST_EVENT_TIMEOUT_MS: '2000' } });
+  const { pid } = await p.sidecar.app('app-server-0');
+  const from = p.sidecar.mark;
+  process.kill(pid, 'SIGSTOP');
+  const answers = await Promise.all([1, 2, 3].map((n) => chat(p.port, `!say 1 1 hung${n}`)));
+  for (const answer of answers) assert.equal(answer.status, 504);
+  await p.sidecar.became('app-server-0', 'ready', from);
+  const lines = p.sidecar.lines.slice(from).filter((l) => l.app === 'app-server-0');
+  assert.match(lines.find((l) => l.to === 'stopping').reason, /does not answer the proxy/);
+  assert.ok(!lines.some((l) => l.to === 'backoff'), 'that was no failure of its own');
+  assert.notEqual((await p.sidecar.app('app-server-0')).pid, pid);
+  assert.equal((await chat(p.port, '!say 1 1 well')).status, 200);
+});

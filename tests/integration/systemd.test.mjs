@@ -1,0 +1,151 @@
+// The unit as it is shipped, under a real systemd, with the real codex: what an operator sees of it.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { chat, stream, API_KEY } from './http_kit.mjs';
+import { Container, whyNoContainer } from './nspawn_kit.mjs';
+import { Provider } from './pair_kit.mjs';
+import { freePort, needsCodex, until } from './supervisor_kit.mjs';
+
+const UNIT = 'codex-sidecar.service';
+const WATCHDOG_S = 3;
+const STOP_S = 6; // less than the last test's stream takes: the supervisor has to ask for more time
+const why = whyNoContainer();
+const needed = why ? { skip: why } : needsCodex;
+
+let provider;
+let machine;
+let port;
+
+const codexes = () => machine.processes().filter((p) => p.name === 'codex');
+const ours = () => machine.processes().filter((p) => /^codex/.test(p.name));
+const mainPid = () => Number(machine.show(UNIT, 'MainPID'));
+const ready = () => /^ready; app-server-0 ready pid \d+, proxy ready pid \d+/.test(machine.show(UNIT, 'StatusText'));
+// The pid that this machine knows it by.
+const outerPid = (inner) => machine.processes().find((p) => p.inner === inner).pid;
+
+async function serves(text) {
+  const answer = await chat(port, `!say 1 1 ${text}`);
+  assert.equal(answer.status, 200, JSON.stringify(answer.json));
+}
+
+// From a broken state to the next one that serves, by systemd alone.
+async function recovered(old) {
+  await until(() => machine.show(UNIT, 'SubState') === 'running' && mainPid() !== old && ready(), 'systemd to have it up again');
+  assert.deepEqual(ours().map((p) => p.name).sort(), ['codex', 'codex-proxy', 'codex-superviso'], 'one of each');
+}
+
+before(async () => {
+  if (needed.skip) return;
+  provider = await Provider.start();
+  port = await freePort();
+  machine = await Container.boot({
+    files: {
+      '/etc/codex-sidecar/api-key': `${API_KEY}\n`,
+      '/etc/codex-sidecar/codex-sidecar.env': `CODEX_PROXY_PORT=${port}
+CODEX_PROXY_RATE_LIMIT=0
+CODEX_BIN=/opt/codex/bin/codex
+UPSTREAM_KEY=upstream-secret
+`,
+      '/var/lib/codex-sidecar/codex/config.toml': provider.toml,
+      '/etc/systemd/system/codex-sidecar.service.d/test.conf': `[Service]
+WatchdogSec=${WATCHDOG_S}
+TimeoutStopSec=${STOP_S}
+LimitCORE=0
+`,
+    },
+  });
+  machine.run('systemd-sysusers');
+  machine.run('systemctl', 'daemon-reload');
+});
+
+after(async () => {
+  await machine?.dispose();
+  await provider?.kill();
+});
+
+test('systemctl start returns when a request is answered, and status shows our line', needed, async () => {
+  machine.run('systemctl', 'start', UNIT);
+  await serves('started');
+  assert.ok(ready());
+  const shown = machine.run('systemctl', 'status', '--no-pager', UNIT);
+  assert.match(shown, /Active: active \(running\)/);
+  assert.match(shown, /Status: "ready; app-server-0 ready pid \d+, proxy ready pid \d+/);
+  assert.doesNotMatch(machine.journal(), new RegExp(`${API_KEY}|upstream-secret`));
+});
+
+test('systemctl reload replaces all without a gap, and a stream goes on', needed, async () => {
+  const main = mainPid();
+  const before = ours().map((p) => p.inner);
+  const long = stream(port, '!say 20 100 long');
+  await long.text('long0');
+  await machine.runAlong('systemctl', 'reload', UNIT);
+  assert.equal(await long.end(), 'whole');
+  assert.equal(long.error, undefined);
+  await serves('reloaded');
+  assert.equal(mainPid(), main);
+  assert.deepEqual(ours().map((p) => p.inner).filter((pid) => before.includes(pid)), [main], 'but for the supervisor all are new');
+});
+
+test('kill -9 of the app-server: the unit goes on, and serves again', needed, async () => {
+  const main = mainPid();
+  const [{ pid }] = codexes();
+  process.kill(pid, 'SIGKILL');
+  await until(() => codexes().some((p) => p.pid !== pid) && ready(), 'another one');
+  await serves('after the app-server');
+  assert.equal(mainPid(), main);
+  assert.equal(machine.show(UNIT, 'NRestarts'), '0');
+});
+
+test('kill -9 of the main process: systemd starts it again, with one of each and not two', needed, async () => {
+  const main = mainPid();
+  process.kill(outerPid(main), 'SIGKILL');
+  await recovered(main);
+  await serves('after kill -9');
+  assert.equal(machine.show(UNIT, 'NRestarts'), '1');
+});
+
+test('a supervisor that hangs: the watchdog ends it, and systemd starts it again', needed, async () => {
+  const main = mainPid();
+  const begin = Date.now();
+  process.kill(outerPid(main), 'SIGSTOP');
+  await until(() => machine.show(UNIT, 'NRestarts') === '2', 'the watchdog');
+  assert.ok(Date.now() - begin > (WATCHDOG_S * 1000) / 2, 'not before its time');
+  assert.match(machine.journal(), /Watchdog timeout/);
+  await recovered(main);
+  await serves('after the watchdog');
+});
+
+test('the watchdog is fed: what runs is left alone', needed, async () => {
+  const main = mainPid();
+  const begin = Date.now();
+  await until(() => Date.now() - begin > WATCHDOG_S * 1500, 'more than its time');
+  assert.equal(mainPid(), main);
+  assert.equal(machine.show(UNIT, 'NRestarts'), '2');
+});
+
+test('systemctl restart: another main process, and it serves', needed, async () => {
+  const main = mainPid();
+  machine.run('systemctl', 'restart', UNIT);
+  assert.notEqual(mainPid(), main);
+  await serves('restarted');
+});
+
+test('systemctl stop: a stream is finished first, beyond TimeoutStopSec; then no process and no socket is left', needed, async () => {
+  const long = stream(port, `!say ${(STOP_S + 2) * 10} 100 last`);
+  await long.text('last0');
+  await machine.runAlong('systemctl', 'stop', UNIT);
+  assert.equal(await long.end(), 'whole');
+  assert.equal(machine.show(UNIT, 'ActiveState'), 'inactive');
+  assert.equal(machine.show(UNIT, 'Result'), 'success');
+  assert.deepEqual(ours(), []);
+  assert.equal(machine.exists('/run/codex-sidecar'), false);
+  assert.match(machine.journal(), /codex-sidecar.service: Deactivated successfully/);
+});
+
+test('wrong settings: the start fails at once, with the reason, and is not tried again', needed, async () => {
+  machine.write('/etc/codex-sidecar/codex-sidecar.env', 'CODEX_PROXY_PORT=0\n');
+  assert.notEqual(machine.tryRun('systemctl', 'start', UNIT).status, 0);
+  assert.equal(machine.show(UNIT, 'ExecMainStatus'), '78');
+  assert.equal(machine.show(UNIT, 'ActiveState'), 'failed');
+  assert.match(machine.journal(), /CODEX_PROXY_PORT: /);
+});
