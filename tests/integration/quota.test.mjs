@@ -125,5 +125,13 @@ describe('the account', needsCodex, () => {
     assert.equal(done.error, undefined, JSON.stringify(done));
     await until(async () => (await samples())[restarted] === 1, 'the new proxy to know');
     assert.equal((await samples()).proxy_restarts_total, 1);
+    // one that replaces another goes on counting
+    await p.sidecar.ask('reload', { app: 'app-server-0' });
+    const counts = await until(async () => {
+      const now = Object.entries(await samples()).filter(([name]) => name.startsWith('backend_restarts_total'));
+      return now.length === 1 && now;
+    }, 'the old one to be forgotten');
+    assert.equal(counts[0][1], 2);
+    assert.notEqual(counts[0][0], restarted);
   });
 });
