@@ -164,7 +164,7 @@ data_url(const char *type, const char *bytes, size_t len)
 	head = snprintf(text, size, "data:image/%s;base64,", type);
 	n = lws_b64_encode_string(bytes, (int)len, text + head, (int)(size - (size_t)head));
 	if (n >= 0)
-		url = json_stringn_nocheck(text, (size_t)(head + n));
+		url = json_stringn_nocheck(text, (size_t)head + (size_t)n);
 	free(text);
 	return url;
 }

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "common/json.h"
@@ -86,7 +87,13 @@ build_images(struct proxy *p, struct err *err)
 	                                     .ca_file = p->settings->image_fetch_ca_file,
 	                                     .max_bytes = (size_t)p->settings->max_request_bytes};
 
-	return config.hosts != NULL ? images_new(&p->images, &config, err) : 0;
+	if (config.hosts == NULL)
+		return 0;
+	/* Else every single image would fail. */
+	if (config.ca_file != NULL && access(config.ca_file, R_OK) != 0)
+		return err_set(err, -ENOENT, "CODEX_IMAGE_FETCH_CA_FILE: %s: %s", config.ca_file,
+		               strerror(errno));
+	return images_new(&p->images, &config, err);
 }
 
 static struct http_limits

@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import { assertError, chat, post, stream, Stream } from './http_kit.mjs';
 import { Feed } from './program.mjs';
-import { Pair, lone, until } from './pair_kit.mjs';
+import { LoneProxy, Pair, lone, until } from './pair_kit.mjs';
 import { freePort, needsCodex } from './supervisor_kit.mjs';
 
 const needsBoth = { skip: spawnSync('openssl', ['version']).error ? 'needs the openssl program' : needsCodex.skip };
@@ -137,6 +137,16 @@ describe('images by https URL', needsBoth, () => {
     assert.equal(host.count('/around'), 4);
   });
 
+  test('POST /v1/responses fetches too, and names its own place', async () => {
+    const send = (content) => post(p.port, JSON.stringify({ model: 'gpt-5.5', store: false, input: [{ role: 'user', content }] }),
+      { path: '/v1/responses' });
+    const input = (where) => ({ type: 'input_image', image_url: host.at(where) });
+    const answer = await send([{ type: 'input_text', text: 'by responses\n!say 1 0 seen' }, input('/dot.png')]);
+    assert.equal(answer.status, 200, answer.text);
+    assert.deepEqual(await imagesWith('by responses'), [dataUrl('png', PNG)]);
+    assertError(await send([input('/gone')]), 400, { ...INVALID, param: 'input[0].content[0].image_url', message: /status 404/ });
+  });
+
   test('the choices of one request share what is fetched', async () => {
     const before = host.count('/dot.png?n');
     const answer = await ask(user(image(host.at('/dot.png?n')), text('!say 1 0 each')), { n: 3 });
@@ -190,15 +200,17 @@ describe('images by https URL', needsBoth, () => {
     assert.equal(await p.inFlight(), 0);
     assert.equal((await chat(p.port, '!say 1 0 not in the way')).json.choices[0].message.content, 'not in the way');
     assertError(await ask(user(image(host.at('/dot.png')))), 503, { type: 'server_error', code: 'queue_full' });
+    const aborted = Date.now();
     for (const s of waiting) s.abort();
     for (let i = 0; i < 5; i++) await (await host.asked.first((a) => a.url === `/slow-${i}`, 'it')).gone;
+    assert.ok(Date.now() - aborted < 5000, 'each fetch ends with its request, and not at its timeout');
     const enough = await ask(user(image(host.at('/dot.png')), text('!say 1 0 again')));
     assert.equal(enough.status, 200, enough.text);
     await p.assertIdle();
   });
 });
 
-describe('images by https URL, without them allowed, and in a hurry', needsBoth, () => {
+describe('images by https URL, in front of a fake app-server', needsBoth, () => {
   let host;
   before(async () => {
     host = await ImageHost.start();
@@ -231,11 +243,26 @@ describe('images by https URL, without them allowed, and in a hurry', needsBoth,
 
   test('fetched bytes go to the app-server; an app-server that is lost is no reason to fetch again', async (t) => {
     const f = await lone(t, { env: { CODEX_IMAGE_FETCH_HOSTS: `127.0.0.1:${host.port}`, CODEX_IMAGE_FETCH_CA_FILE: host.ca } });
+    const files = () => fs.readdirSync(`/proc/${f.proxy.pid}/fd`).length;
+    await until(async () => (await f.proxy.readyz()).status === 200, 'the proxy to be ready');
+    const before = files();
     await f.fake.order('rpc-error thread/start 1 -32603');
     const answer = await post(f.port, body(user(image(host.at('/dot.png?once')), text('!say 1 0 fine'))));
     assert.equal(answer.json.choices[0].message.content, 'fine', answer.text);
     const { params } = await f.fake.heard('thread/inject_items');
     assert.deepEqual(params.items[0].content[0], { type: 'input_image', image_url: `data:image/png;base64,${PNG.toString('base64')}` });
     assert.equal(host.count('/dot.png?once'), 1);
+    for (const where of ['/dot.png', '/gone', '/cut', '/dot.png', '/around'])
+      await post(f.port, body(user(image(host.at(where)), text('!say 1 0 more'))));
+    await until(async () => files() <= before, 'the connections to be closed');
+  });
+
+  test('a file of authorities that is not there stops the start', async () => {
+    const proxy = await LoneProxy.start('unix:///nowhere.sock', {
+      CODEX_IMAGE_FETCH_HOSTS: 'example.com', CODEX_IMAGE_FETCH_CA_FILE: '/no/such/file',
+    });
+    assert.equal((await proxy.exited).code, 78);
+    assert.match(proxy.logText, /CODEX_IMAGE_FETCH_CA_FILE: \/no\/such\/file: No such file/);
+    fs.rmSync(proxy.root, { recursive: true, force: true });
   });
 });
