@@ -196,24 +196,21 @@ check_key(struct load *l)
 		         "CODEX_PROXY_HOST");
 }
 
-/* What the table promises and this version does not do: refused, rather than passed over. */
+/* Checked by both who read it: neither must start the other in vain. */
 static void
-check_available(struct load *l)
+check_agent(struct load *l)
 {
 	const struct settings *s = l->out;
-	const struct {
-		const char *name;
-		bool wanted;
-	} missing[] = {
-		{"CODEX_TOOL_POLICY_PATH", s->tool_policy_path != NULL},
-		{"CODEX_TOOL_APPROVAL",
-	         s->tool_approval != NULL && strcmp(s->tool_approval,   "deny") != 0},
-		{"CODEX_PROFILE=agent",                        s->profile == PROFILE_AGENT                              },
-	};
 
-	for (size_t i = 0; i < NELEM(missing); i++)
-		if (missing[i].wanted)
-			complain(l, missing[i].name, "is not available in this version");
+	if (s->profile != PROFILE_AGENT)
+		return;
+	if (s->workspace == NULL)
+		complain(l, "CODEX_WORKSPACE", "is needed with CODEX_PROFILE=agent");
+	else if (strpbrk(s->workspace, "*?[]") != NULL)
+		complain(l, "CODEX_WORKSPACE", "a folder of that name cannot be protected");
+	if (s->history_mode == HISTORY_TRANSCRIPT)
+		complain(l, "CODEX_HISTORY_MODE",
+		         "transcript is not available with CODEX_PROFILE=agent");
 }
 
 static void
@@ -354,7 +351,7 @@ check_rules(struct load *l)
 
 	if ((l->owners & SETTING_PROXY) != 0) {
 		check_key(l);
-		check_available(l);
+		check_agent(l);
 		check_aliases(l);
 		check_origins(l);
 		check_fetch_hosts(l);

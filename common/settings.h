@@ -25,6 +25,7 @@ enum setting_kind {
 
 enum profile { PROFILE_CHAT, PROFILE_AGENT };
 enum history_mode { HISTORY_ITEMS, HISTORY_TRANSCRIPT };
+enum tool_approval { TOOL_APPROVAL_POLICY, TOOL_APPROVAL_DENY };
 enum provider_mode { PROVIDER_AS_IS, PROVIDER_TUNED };
 
 /* Strings are NULL when unset and without default. All times in ms, all sizes in bytes. */
@@ -63,7 +64,7 @@ struct settings {
 	char *image_fetch_hosts;
 	char *image_fetch_ca_file;
 	char *tool_policy_path;
-	char *tool_approval;
+	int64_t tool_approval; /* enum tool_approval */
 	/* supervisor */
 	char *codex_bin;
 	char *codex_home;

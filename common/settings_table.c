@@ -121,15 +121,15 @@ const struct setting settings_table[] = {
 	/* the agent profile */
 	PATH("CODEX_TOOL_POLICY_PATH", P, tool_policy_path,
              "what Codex's own tools may do (profile agent)"),
-	TEXT("CODEX_TOOL_APPROVAL", P, tool_approval, "deny",
-             "the answer to what the policy does not decide (profile agent)"),
+	CHOICE("CODEX_TOOL_APPROVAL", P, tool_approval, "policy", "policy|deny",
+               "policy: as the policy says; deny: all is declined (profile agent)"),
 
 	/* the app-servers */
 	TEXT("CODEX_BIN", S, codex_bin, "codex", "the codex program, a path or a name on PATH"),
-	PATH("CODEX_HOME", S | H, codex_home,
+	PATH("CODEX_HOME", S | P | H, codex_home,
              "folder of the Codex login and config.toml; unset: ~/.codex"),
 	NUMBER("CODEX_APP_SERVER_INSTANCES", S, instances, "1", 1, 64, "how many app-servers run"),
-	PATH("CODEX_STATE_DIR", S | H, state_dir,
+	PATH("CODEX_STATE_DIR", S | P | H, state_dir,
              "what outlives a restart; unset: STATE_DIRECTORY, or codex-sidecar in XDG_STATE_HOME"),
 	PATH("CODEX_WORKSPACE", P | S, workspace,
              "folder that Codex's own tools work in (profile agent)"),

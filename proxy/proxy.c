@@ -83,6 +83,11 @@ proxy_readiness(void *arg, struct api_readiness *out)
 	else
 		(void)snprintf(out->reasons[out->reason_count++], sizeof(out->reasons[0]), "%s",
 		               reason);
+	/* No reason not to be ready: a model without tools answers too. */
+	if (p->agent.agent != NULL && agent_problem(p->agent.agent) != NULL &&
+	    out->reason_count < API_REASONS_MAX)
+		(void)snprintf(out->reasons[out->reason_count++], sizeof(out->reasons[0]),
+		               "all tools are declined: %s", agent_problem(p->agent.agent));
 }
 
 static enum metrics_backend_state
@@ -351,6 +356,7 @@ proxy_run(const struct settings *settings)
 	response_store_free(p.api.responses);
 	auth_free(p.auth);
 	metrics_free(p.metrics);
+	proxy_agent_free(&p);
 	free(p.instructions);
 	free(p.workspace);
 	r = uv_loop_close(&p.loop);

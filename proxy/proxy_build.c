@@ -150,6 +150,7 @@ build_turns(struct proxy *p, struct err *err)
 		.images = p->images,
 		.thread = {.workspace = p->workspace,
 	                   .base_instructions = p->instructions,
+	                   .agent = p->agent.agent,
 	                   .transcript = s->history_mode == HISTORY_TRANSCRIPT,
 	                   .call_timeout_ms = CALL_TIMEOUT_MS,
 	                   .completion_grace_ms = COMPLETION_GRACE_MS},
@@ -235,6 +236,8 @@ proxy_build(struct proxy *p, struct err *err)
 
 	if (r == 0)
 		r = make_workspace(p, err);
+	if (r == 0)
+		r = proxy_agent_build(p, err);
 	if (r == 0) {
 		p->metrics = metrics_new();
 		r = p->metrics != NULL ? 0 : err_set(err, -ENOMEM, "out of memory");

@@ -5,12 +5,22 @@
 
 #include "proxy/api/api.h"
 #include "proxy/backend_drain.h"
+#include "proxy/codex/agent.h"
 #include "proxy/health.h"
 #include "proxy/lws_context.h"
 #include "proxy/metrics.h"
 #include "proxy/outcomes.h"
 #include "proxy/proxy.h"
 #include "proxy/supervisor_link.h"
+
+#define PROXY_SECRETS_MAX 8
+
+struct proxy_agent {
+	struct agent *agent; /* NULL: the chat profile */
+	struct agent_config config;
+	char *secrets[PROXY_SECRETS_MAX + 1]; /* then NULL */
+	size_t secret_count;
+};
 
 struct proxy {
 	uv_loop_t loop;
@@ -30,9 +40,10 @@ struct proxy {
 	int64_t login_expires_at;           /* Unix time; 0: not known, or never */
 	bool usable[OUTCOMES_BACKENDS_MAX]; /* at the last look */
 	struct backend_drains drains;
+	struct proxy_agent agent;
 	char *workspace;
 	char *instructions; /* what is read from a file, or "" */
-	uv_signal_t sigterm, sigint;
+	uv_signal_t sigterm, sigint, sighup;
 	uv_timer_t flush;
 	uint64_t flush_deadline;
 	int64_t generation; /* which start of the proxy this is; 0: nobody counts */
@@ -60,6 +71,12 @@ extern const struct supervisor_link_hooks proxy_link_hooks;
 int proxy_build(struct proxy *p, struct err *err) MUST_CHECK;
 /* For a start that failed half way. */
 void proxy_unbuild(struct proxy *p);
+
+/* proxy_agent.c */
+
+int proxy_agent_build(struct proxy *p, struct err *err) MUST_CHECK;
+void proxy_agent_free(struct proxy *p);
+void proxy_agent_start_signal(struct proxy *p);
 
 /* proxy_stop.c */
 

@@ -37,6 +37,7 @@ close_all(struct proxy *p)
 	backend_drains_close(&p->drains);
 	uv_close((uv_handle_t *)&p->sigterm, NULL);
 	uv_close((uv_handle_t *)&p->sigint, NULL);
+	uv_close((uv_handle_t *)&p->sighup, NULL);
 	uv_close((uv_handle_t *)&p->flush, NULL);
 	http_server_close(p->http);
 	images_close(p->images);
@@ -122,4 +123,5 @@ proxy_start_signals(struct proxy *p)
 	p->sigterm.data = p->sigint.data = p->flush.data = p;
 	(void)uv_signal_start(&p->sigterm, on_signal, SIGTERM);
 	(void)uv_signal_start(&p->sigint, on_signal, SIGINT);
+	proxy_agent_start_signal(p);
 }

@@ -246,6 +246,7 @@ unwanted_notifications(bool transcript)
 		"item/completed",
 		"item/reasoning/summaryPartAdded",
 		"item/reasoning/textDelta",
+		"item/commandExecution/outputDelta",
 		"turn/diff/updated",
 		"turn/plan/updated",
 	};
@@ -338,13 +339,17 @@ on_request(void *arg, struct rpc *rpc, json_t *id, const char *method, json_t *p
 {
 	struct backend *b = arg;
 	const char *thread = json_get_string(params, "threadId");
-	bool ours = thread != NULL && find_thread(b, thread, strlen(thread)) != NULL;
-	struct server_reply reply = server_request_reply(method, ours, (json_int_t)time(NULL));
+	struct thread_link *t = thread != NULL ? find_thread(b, thread, strlen(thread)) : NULL;
+	bool approved = t != NULL && thread_approves(t, method, params);
+	struct server_reply reply =
+		server_request_reply(method, t != NULL, approved, (json_int_t)time(NULL));
 
 	if (reply.none)
 		return;
 	log_info("app-server %d asks for %s: %s", b->id, method,
-	         reply.result != NULL ? "answered, nothing is approved" : reply.why);
+	         reply.result == NULL ? reply.why
+	         : approved           ? "approved"
+	                              : "answered, nothing is approved");
 	if (reply.result != NULL)
 		rpc_reply(rpc, id, reply.result);
 	else

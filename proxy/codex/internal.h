@@ -38,6 +38,8 @@ void backend_remove_thread(struct backend *b, struct thread_link *t);
 
 void thread_on_delta(struct thread_link *t, const struct delta *delta);
 void thread_on_notification(struct thread_link *t, const char *method, json_t *params);
+/* A request of the app-server about this thread: may it be? Logged. */
+bool thread_approves(struct thread_link *t, const char *method, const json_t *params);
 /* The connection is gone: fails it if it is not over, and frees it. */
 void thread_on_lost(struct thread_link *t);
 

@@ -170,6 +170,19 @@ may_change(struct check *c, const struct policy_shell_command *cmd)
 
 /* --- commands ------------------------------------------------------------------------------- */
 
+/* For the log: a name that is long or odd may be no name but a secret. */
+static void
+note_program(struct policy_decision *out, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len >= sizeof(out->program) ||
+	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-") !=
+	            len)
+		name = "";
+	strcpy(out->program, name);
+}
+
 static bool
 is_prefix(const struct policy_shell_command *prefix, const struct policy_shell_command *cmd)
 {
@@ -259,6 +272,7 @@ command_is_fine(struct check *c, const struct policy_shell_command *cmd, bool fi
 {
 	const char *name = policy_program_name(cmd);
 
+	note_program(c->out, name);
 	if (!words_match_no_deny(c, cmd) || !is_allowed(c, cmd) || !redirects_are_fine(c, cmd))
 		return false;
 	for (size_t i = 0; i < cmd->count; i++) {
@@ -346,7 +360,11 @@ decide(const struct policy *p, struct policy_shell *shell, const char *why, cons
 		ok = deny(&d, "not understood: %s", why);
 	ok = ok && set_folder(&c, cwd) && is_unprotected(&c, c.cwd) && commands_are_fine(&c, shell);
 	free(shell);
-	return ok ? allow() : d;
+	if (ok) {
+		d.allow = true;
+		strcpy(d.reason, "allowed");
+	}
+	return d;
 }
 
 struct policy_decision
@@ -413,4 +431,27 @@ policy_decide_patch(const struct policy *p, const char *const *paths, size_t cou
 			return d;
 	}
 	return allow();
+}
+
+bool
+policy_is_killed(const struct policy *p)
+{
+	return p->kill_switch;
+}
+
+struct policy_places
+policy_places(const struct policy *p)
+{
+	struct policy_places places = {.write = NULL};
+
+	if (p == NULL)
+		return places;
+	places.write = (const char *const *)p->write_paths.items;
+	places.write_count = p->write_paths.count;
+	places.paths = (const char *const *)p->protected_paths.items;
+	places.path_count = p->protected_paths.count;
+	places.files = (const char *const *)p->protected_files.items;
+	places.file_count = p->protected_files.count;
+	places.network = p->network;
+	return places;
 }

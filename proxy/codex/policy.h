@@ -18,6 +18,18 @@ struct policy; /* opaque; the layout is in policy_internal.h */
 struct policy_decision {
 	bool allow;
 	char reason[160];
+	char program[32]; /* the one that it is about; "" unknown, or not fit for the log */
+};
+
+/* Of the rules, what a sandbox can enforce too. Borrowed; normalised. */
+struct policy_places {
+	const char *const *write;
+	size_t write_count;
+	const char *const *paths; /* protected */
+	size_t path_count;
+	const char *const *files; /* protected names */
+	size_t file_count;
+	bool network;
 };
 
 /* home: what "~" means, an absolute path; NULL: it means nothing, and is denied. On error NULL, and
@@ -25,6 +37,9 @@ struct policy_decision {
 struct policy *
 policy_parse(const char *text, size_t len, const char *home, struct json_buf *mistakes) MUST_CHECK;
 void policy_free(struct policy *p); /* NULL is fine */
+bool policy_is_killed(const struct policy *p);
+/* NULL: none, and no network. */
+struct policy_places policy_places(const struct policy *p);
 
 /* All of them: a NULL policy (none could be read) denies. cwd: absolute, of the command. */
 

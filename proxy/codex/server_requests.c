@@ -15,6 +15,13 @@ decline(void)
 	return json_pack("{s:s}", "decision", "decline");
 }
 
+/* This once, and nothing that it is like. */
+static json_t *
+accept_once(void)
+{
+	return json_pack("{s:s}", "decision", "accept");
+}
+
 /* The same of the older protocol, which hands the words on to the model. */
 static json_t *
 deny(void)
@@ -46,17 +53,18 @@ static const struct request {
 	const char *method;
 	json_t *(*result)(void); /* NULL: refused, and why: */
 	const char *why;
+	json_t *(*approval)(void); /* NULL: it cannot be approved */
 } requests[] = {
-	{"item/commandExecution/requestApproval", decline,             NULL                                 },
-	{"item/fileChange/requestApproval",       decline,             NULL                                 },
-	{"item/permissions/requestApproval",      grant_nothing,       NULL                                 },
-	{"applyPatchApproval",                    deny,                NULL                                 },
-	{"execCommandApproval",                   deny,                NULL                                 },
-	{"mcpServer/elicitation/request",         decline_elicitation, NULL                                 },
-	{"item/tool/requestUserInput",            answer_no_question,  NULL                                 },
-	{"item/tool/call",                        NULL,                "this connection has no such thread" },
-	{"account/chatgptAuthTokens/refresh",     NULL,                "the tokens are codex's own business"},
-	{"attestation/generate",                  NULL,                "this client attests nothing"        },
+	{"item/commandExecution/requestApproval", decline,             NULL,                                  accept_once},
+	{"item/fileChange/requestApproval",       decline,             NULL,                                  accept_once},
+	{"item/permissions/requestApproval",      grant_nothing,       NULL,                                  NULL       },
+	{"applyPatchApproval",                    deny,                NULL,                                  NULL       },
+	{"execCommandApproval",                   deny,                NULL,                                  NULL       },
+	{"mcpServer/elicitation/request",         decline_elicitation, NULL,                                  NULL       },
+	{"item/tool/requestUserInput",            answer_no_question,  NULL,                                  NULL       },
+	{"item/tool/call",                        NULL,                "this connection has no such thread",  NULL       },
+	{"account/chatgptAuthTokens/refresh",     NULL,                "the tokens are codex's own business", NULL       },
+	{"attestation/generate",                  NULL,                "this client attests nothing",         NULL       },
 };
 
 static struct server_reply
@@ -74,7 +82,7 @@ give(json_t *result)
 }
 
 struct server_reply
-server_request_reply(const char *method, bool ours, json_int_t now)
+server_request_reply(const char *method, bool ours, bool approved, json_int_t now)
 {
 	/* The caller's functions run at the caller's: rawResponse/completed ends the turn that
 	 * called them. This may come before it, while the model still writes its other calls. */
@@ -85,6 +93,8 @@ server_request_reply(const char *method, bool ours, json_int_t now)
 	for (size_t i = 0; i < NELEM(requests); i++) {
 		if (strcmp(requests[i].method, method) != 0)
 			continue;
+		if (approved && requests[i].approval != NULL)
+			return give(requests[i].approval());
 		return requests[i].result != NULL ? give(requests[i].result())
 		                                  : refuse(REFUSED, requests[i].why);
 	}

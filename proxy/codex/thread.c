@@ -66,6 +66,10 @@ static const struct unsent no_tools = {
 	.message = "Functions are not available on this server: it sends conversations as one "
 		   "text.",
 	.param = "tools"};
+static const struct unsent taken_name = {
+	.kind = FAILURE_INVALID_REQUEST,
+	.message = "A function has the name of one of Codex's own tools, which are on here.",
+	.param = "tools"};
 static const struct unsent too_large = {.kind = FAILURE_CONTEXT_LENGTH,
                                         .message =
                                                 "The request is larger than Codex takes (64 MiB)."};
@@ -235,6 +239,8 @@ thread_finish(struct thread *t, enum finish_reason finish)
 {
 	const struct event event = {.kind = EVENT_FINISHED, .finish = finish};
 
+	if (!thread_is_over(t))
+		thread_say_held(t, false);
 	if (!thread_is_over(t))
 		end_with(t, &event);
 }
@@ -496,6 +502,28 @@ thread_is_over(const struct thread *t)
 	return t->phase != THREAD_BEGUN;
 }
 
+/* Which of the two the model means could not be told. */
+static bool
+has_tool_of_codex(const json_t *tools)
+{
+	static const char *const names[] = {"exec_command", "write_stdin",   "apply_patch",
+	                                    "shell",        "shell_command", "local_shell",
+	                                    "update_plan",  "view_image",    "container.exec"};
+	const json_t *tool;
+	size_t i;
+
+	json_array_foreach(tools, i, tool) {
+		const char *name = json_get_string(tool, "name");
+
+		if (has_tool_of_codex(json_object_get(tool, "tools")))
+			return true;
+		for (size_t n = 0; name != NULL && n < NELEM(names); n++)
+			if (strcmp(names[n], name) == 0)
+				return true;
+	}
+	return false;
+}
+
 struct thread *
 thread_begin(struct backend *b, const struct thread_config *config, const struct conversation *c,
              event_fn on_event, void *arg)
@@ -505,6 +533,10 @@ thread_begin(struct backend *b, const struct thread_config *config, const struct
 
 	if (t == NULL)
 		return NULL;
+	if (config->agent != NULL && (t->own = agent_calls_new()) == NULL) {
+		free(t);
+		return NULL;
+	}
 	t->backend = b;
 	t->config = config;
 	t->conversation = c;
@@ -516,6 +548,8 @@ thread_begin(struct backend *b, const struct thread_config *config, const struct
 	thread_params_start(&params, config, c);
 	if (config->transcript && c->tools != NULL)
 		t->unsent = &no_tools;
+	else if (config->agent != NULL && has_tool_of_codex(c->tools))
+		t->unsent = &taken_name;
 	if (t->unsent != NULL || !call(t, CALL_START, &params, on_started))
 		set_timer(t, 0); /* said from the loop: never from inside this call */
 	json_buf_free(&params);

@@ -12,11 +12,13 @@
 #include "proxy/event.h"
 
 struct thread;
+struct agent;
 
 /* Fixed for the process. */
 struct thread_config {
 	const char *workspace;         /* cwd of every thread: an empty folder */
 	const char *base_instructions; /* "" none, NULL codex's own, else the text */
+	const struct agent *agent;     /* NULL: codex has no tool of its own */
 	bool transcript; /* the history as one text: nothing of the experimental API is used */
 	uint64_t call_timeout_ms;     /* one JSON-RPC call */
 	uint64_t completion_grace_ms; /* from the last of a response to asking for the turn's end */

@@ -100,6 +100,8 @@ on_item_started(struct thread *t, json_t *params)
 		log_warning("thread %s: codex has shortened the conversation: its model catalog is "
 		            "not ours",
 		            t->link.id);
+	if (t->own != NULL)
+		agent_calls_hear_item(t->own, item);
 	thread_mark_started(t);
 	if (strcmp(type, "agentMessage") == 0 && !thread_is_over(t))
 		thread_begin_message(t, id, item);
@@ -135,6 +137,60 @@ add_tool_call(struct thread *t, json_t *call)
 		thread_fail_with(t, FAILURE_INTERNAL, "Out of memory.");
 }
 
+static const json_t *
+find_tool(const json_t *tools, const char *name)
+{
+	const json_t *tool;
+	size_t i;
+
+	json_array_foreach(tools, i, tool) {
+		const char *known = json_get_string(tool, "name");
+
+		if (name != NULL && known != NULL && strcmp(known, name) == 0)
+			return tool;
+	}
+	return NULL;
+}
+
+/* A function of the caller's, and not a tool of codex's own. */
+static bool
+is_callers(const struct thread *t, const json_t *call)
+{
+	const char *space = json_get_string(call, "namespace");
+	const json_t *tools = t->conversation->tools;
+
+	if (t->own == NULL)
+		return true; /* codex has none */
+	if (space != NULL && strcmp(space, "functions") != 0)
+		tools = json_object_get(find_tool(tools, space), "tools");
+	return find_tool(tools, json_get_string(call, "name")) != NULL;
+}
+
+/* Codex makes this call, and asks the model again. */
+static void
+hear_own_call(struct thread *t)
+{
+	thread_mark_started(t);
+	t->own_calls = true;
+}
+
+bool
+thread_approves(struct thread_link *link, const char *method, const json_t *params)
+{
+	const struct thread *t = (struct thread *)link;
+	struct policy_decision d;
+
+	if (t->own == NULL || thread_is_over(t) || !agent_is_asked(method))
+		return false;
+	d = agent_decide(t->config->agent, t->own, method, params);
+	log_info("thread %s: tool policy: %s%s%s: %s", t->link.id,
+	         strstr(method, "commandExecution") != NULL ? "command" : "patch",
+	         d.program[0] != '\0' ? " " : "", d.program, d.allow ? "approved" : "declined");
+	if (!d.allow)
+		log_info("thread %s: tool policy: because of: %s", t->link.id, d.reason);
+	return d.allow;
+}
+
 static void
 hear_whole_message(struct thread *t, json_t *message)
 {
@@ -153,9 +209,13 @@ on_raw_item(struct thread *t, json_t *params)
 
 	if (type == NULL)
 		return;
-	if (strcmp(type, "function_call") == 0) {
+	if (t->own != NULL)
+		agent_calls_hear_raw(t->own, item);
+	if (strcmp(type, "function_call") == 0 && is_callers(t, item)) {
 		thread_mark_started(t);
 		add_tool_call(t, item);
+	} else if (strcmp(type, "function_call") == 0 || strcmp(type, "custom_tool_call") == 0) {
+		hear_own_call(t);
 	} else if (strcmp(type, "reasoning") == 0) {
 		thread_mark_started(t);
 		if (!thread_is_over(t))
@@ -261,9 +321,12 @@ end_response(struct thread *t)
 		return false;
 	}
 	t->refused = thread_has_wordless_message(t);
-	thread_end_text(t);
 	t->retries = 0;
-	t->completed = true; /* whatever happens in an event: the answer is whole */
+	t->completed = !t->own_calls; /* whatever happens in an event: the answer is whole */
+	thread_say_held(t, t->own_calls || json_array_size(t->tool_calls) > 0);
+	if (thread_is_over(t))
+		return false;
+	thread_end_text(t);
 	return true;
 }
 
@@ -286,8 +349,9 @@ on_raw_response(struct thread *t, json_t *params)
 	}
 	if (has_tool_calls(t))
 		finish_with_tool_calls(t);
-	else
+	else if (!t->own_calls)
 		thread_settle(t);
+	t->own_calls = false;
 }
 
 static void
@@ -336,6 +400,7 @@ on_upstream_retry(struct thread *t, const json_t *error)
 	log_info("thread %s: codex asks the provider again: %s", t->link.id, t->error.message);
 	t->completed = false;
 	t->retrying = true;
+	t->own_calls = false;
 	thread_unsettle(t);
 	thread_restart_text(t);
 	json_decref(t->tool_calls);
@@ -469,4 +534,6 @@ thread_events_free(struct thread *t)
 	thread_free_text(t);
 	json_decref(t->tool_calls);
 	t->tool_calls = NULL;
+	agent_calls_free(t->own);
+	t->own = NULL;
 }

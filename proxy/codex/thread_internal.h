@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "proxy/codex/agent.h"
 #include "proxy/codex/internal.h"
 #include "proxy/codex/replay.h"
 
@@ -35,8 +36,9 @@ struct thread_item {
 	char *id;
 	unsigned index; /* 0, 1, ... in order of appearance */
 	enum message_phase phase;
-	bool heard; /* some text of it has come */
-	bool whole; /* all of it has */
+	bool heard;           /* some text of it has come */
+	bool whole;           /* all of it has */
+	struct json_buf held; /* agent: escaped, until it is known whether it was the last word */
 };
 
 /* Why a call could not be sent. */
@@ -78,9 +80,11 @@ struct thread {
 	unsigned reasoned_told; /* of those, also before it began again */
 
 	/* thread_events.c */
-	bool started;       /* EVENT_STARTED was given */
-	json_t *tool_calls; /* raw items, until the response is complete */
-	struct usage usage; /* sum of the responses */
+	bool started;            /* EVENT_STARTED was given */
+	json_t *tool_calls;      /* raw items, until the response is complete */
+	struct agent_calls *own; /* of codex's own tools; NULL: it has none */
+	bool own_calls;          /* the current response has some */
+	struct usage usage;      /* sum of the responses */
 	bool usage_known;
 	char response_id[RESPONSE_ID_MAX]; /* the last one that was complete */
 	bool completed;                    /* the model has said its last word */
@@ -135,6 +139,8 @@ void thread_restart_text(struct thread *t);
 bool thread_text_is_whole(const struct thread *t);
 /* The current response is over, and a message of it was begun of which nothing has come. */
 bool thread_has_wordless_message(const struct thread *t);
+/* Says what was held back: the turn goes on after this response, or it does not. */
+void thread_say_held(struct thread *t, bool goes_on);
 /* The current response is over: what comes now belongs to the next. */
 void thread_end_text(struct thread *t);
 void thread_free_text(struct thread *t);

@@ -1,6 +1,7 @@
 /* thread_params: a conversation as the params of the three calls that begin its turn. */
 #include "proxy/codex/thread_params.h"
 
+#include "proxy/codex/agent.h"
 #include "proxy/codex/transcript.h"
 
 /* value: taken over. */
@@ -57,11 +58,20 @@ thread_settings(const struct conversation *c)
 	return c->verbosity != NULL ? json_pack("{s:s}", "model_verbosity", c->verbosity) : NULL;
 }
 
+/* What may run: nothing, or codex's own tools as the policy says. False: no memory. */
+static bool
+add_permissions(json_t *params, const struct thread_config *config)
+{
+	return config->agent == NULL || agent_params_add(config->agent, params);
+}
+
 /* What an app-server takes only where the experimental API was asked for. False: no memory. */
 static bool
-add_experimental(json_t *params, const struct conversation *c)
+add_experimental(json_t *params, const struct thread_config *config, const struct conversation *c)
 {
-	return json_object_set_new(params, "environments", json_array()) == 0 &&
+	/* without an environment codex's own tools have nowhere to run */
+	return (config->agent != NULL ||
+	        json_object_set_new(params, "environments", json_array()) == 0) &&
 	       json_object_set_new(params, "experimentalRawEvents", json_true()) == 0 &&
 	       (c->tools == NULL ||
 	        json_object_set_new(params, "dynamicTools", dynamic_tools(c->tools)) == 0);
@@ -76,7 +86,8 @@ thread_params_start(struct json_buf *out, const struct thread_config *config,
 	                           "read-only", "cwd", config->workspace, "baseInstructions",
 	                           config->base_instructions, "config", thread_settings(c));
 
-	if (!config->transcript && !add_experimental(params, c)) {
+	if (!add_permissions(params, config) ||
+	    (!config->transcript && !add_experimental(params, config, c))) {
 		json_decref(params);
 		params = NULL;
 	}

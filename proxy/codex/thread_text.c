@@ -5,6 +5,9 @@
 #include "common/json.h"
 #include "proxy/codex/thread_internal.h"
 
+/* Bytes of one message that is held back; more than any answer may have by default. */
+#define HELD_MAX ((size_t)8 << 20)
+
 /* --- items ----------------------------------------------------------------------------------- */
 
 static struct thread_item *
@@ -20,9 +23,19 @@ find_item(struct thread *t, const char *id, size_t len)
 	return NULL;
 }
 
-/* NULL: the thread has failed. */
+static enum message_phase
+phase_of(const json_t *item)
+{
+	const char *phase = json_get_string(item, "phase");
+
+	if (phase == NULL)
+		return PHASE_UNSAID;
+	return strcmp(phase, "commentary") == 0 ? PHASE_COMMENTARY : PHASE_FINAL;
+}
+
+/* what: where its phase may stand, or NULL. NULL: the thread has failed. */
 static struct thread_item *
-add_item(struct thread *t, const char *id, size_t len, enum message_phase phase)
+add_item(struct thread *t, const char *id, size_t len, const json_t *what)
 {
 	struct thread_item *item;
 
@@ -44,7 +57,7 @@ add_item(struct thread *t, const char *id, size_t len, enum message_phase phase)
 	}
 	item = &t->items[t->item_count];
 	*item = (struct thread_item){
-		.id = strndup(id, len), .index = (unsigned)t->item_count, .phase = phase};
+		.id = strndup(id, len), .index = (unsigned)t->item_count, .phase = phase_of(what)};
 	if (item->id == NULL) {
 		thread_fail_with(t, FAILURE_INTERNAL, "Out of memory.");
 		return NULL;
@@ -66,25 +79,19 @@ first_open_item(struct thread *t)
 static void
 drop_items(struct thread *t, size_t from)
 {
-	while (t->item_count > from)
-		free(t->items[--t->item_count].id);
-}
+	while (t->item_count > from) {
+		struct thread_item *item = &t->items[--t->item_count];
 
-static enum message_phase
-phase_of(const json_t *item)
-{
-	const char *phase = json_get_string(item, "phase");
-
-	if (phase == NULL)
-		return PHASE_UNSAID;
-	return strcmp(phase, "commentary") == 0 ? PHASE_COMMENTARY : PHASE_FINAL;
+		free(item->id);
+		json_buf_free(&item->held);
+	}
 }
 
 void
 thread_begin_message(struct thread *t, const char *id, const json_t *item)
 {
 	if (find_item(t, id, strlen(id)) == NULL)
-		(void)add_item(t, id, strlen(id), phase_of(item)); /* NULL: it has failed */
+		(void)add_item(t, id, strlen(id), item); /* NULL: it has failed */
 }
 
 /* --- what is said ---------------------------------------------------------------------------- */
@@ -104,12 +111,29 @@ say(struct thread *t, struct replay *replay, struct event *event)
 	thread_emit(t, event);
 }
 
+/* Of a message without a phase, in a turn where codex has tools: it is the answer if the turn ends
+ * with it, and a word on the way if a call follows. */
+static void
+hold_text(struct thread *t, struct thread_item *item, const char *escaped, size_t len)
+{
+	if (item->held.len > HELD_MAX || len > HELD_MAX)
+		thread_fail_with(t, FAILURE_RESPONSE_TOO_LARGE,
+		                 "The model's message is too large.");
+	json_buf_append(&item->held, escaped, len);
+	if (item->held.failed)
+		thread_fail_with(t, FAILURE_INTERNAL, "Out of memory.");
+}
+
 static void
 hear_text(struct thread *t, struct thread_item *item, const char *escaped, size_t len)
 {
 	struct event event = {.kind = EVENT_TEXT};
 
 	item->heard = true;
+	if (t->own != NULL && item->phase == PHASE_UNSAID) {
+		hold_text(t, item, escaped, len);
+		return;
+	}
 	event.text.escaped = escaped;
 	event.text.len = len;
 	event.text.item = item->index;
@@ -157,7 +181,7 @@ thread_on_delta(struct thread_link *link, const struct delta *d)
 	}
 	item = find_item(t, d->item_id, d->item_id_len);
 	if (item == NULL)
-		item = add_item(t, d->item_id, d->item_id_len, PHASE_UNSAID);
+		item = add_item(t, d->item_id, d->item_id_len, NULL);
 	if (item != NULL)
 		hear_text(t, item, d->escaped, d->escaped_len);
 }
@@ -204,8 +228,7 @@ item_of_message(struct thread *t, const json_t *message)
 	if (item == NULL)
 		item = first_open_item(t);
 	if (item == NULL)
-		item = add_item(t, id != NULL ? id : "", id != NULL ? strlen(id) : 0,
-		                phase_of(message));
+		item = add_item(t, id != NULL ? id : "", id != NULL ? strlen(id) : 0, message);
 	return item;
 }
 
@@ -283,6 +306,26 @@ thread_has_wordless_message(const struct thread *t)
 		if (!t->items[i].heard && !t->items[i].whole)
 			return true;
 	return false;
+}
+
+void
+thread_say_held(struct thread *t, bool goes_on)
+{
+	for (size_t i = t->response_items; i < t->item_count && !thread_is_over(t); i++) {
+		struct thread_item *item = &t->items[i];
+		struct json_buf held = item->held;
+		struct event event = {.kind = EVENT_TEXT};
+
+		if (held.len == 0)
+			continue;
+		item->held = (struct json_buf){.data = NULL}; /* an event may end the thread */
+		event.text.escaped = held.data;
+		event.text.len = held.len;
+		event.text.item = item->index;
+		event.text.phase = goes_on ? PHASE_COMMENTARY : PHASE_FINAL;
+		say(t, &t->text, &event);
+		json_buf_free(&held);
+	}
 }
 
 /* The current response is over: what comes now belongs to the next. */

@@ -20,7 +20,7 @@ static const char *const removed[] = {
 
 /* The struct is Codex's; what it does not know of is left out, not refused. */
 static json_t *
-transform_model(const json_t *model, bool keep_instructions)
+transform_model(const json_t *model, bool keep_instructions, bool keep_tools)
 {
 	json_t *m = json_copy((json_t *)(uintptr_t)model);
 	json_t *policy = json_pack("{s:s, s:i}", "mode", "tokens", "limit", NO_LIMIT_TOKENS);
@@ -34,8 +34,10 @@ transform_model(const json_t *model, bool keep_instructions)
 		(void)json_object_del(m, removed[i]); /* -1: was not there */
 	if (!keep_instructions)
 		r |= json_object_set_new(m, "base_instructions", json_string(""));
-	r |= json_object_set_new(m, "shell_type", json_string("disabled"));
-	r |= json_object_set_new(m, "apply_patch_tool_type", json_null());
+	if (!keep_tools) {
+		r |= json_object_set_new(m, "shell_type", json_string("disabled"));
+		r |= json_object_set_new(m, "apply_patch_tool_type", json_null());
+	}
 	r |= json_object_set_new(m, "experimental_supported_tools", json_array());
 	r |= json_object_set_new(m, "supports_search_tool", json_false());
 	r |= json_object_set_new(m, "include_skills_usage_instructions", json_false());
@@ -53,7 +55,7 @@ transform_model(const json_t *model, bool keep_instructions)
 
 int
 catalog_transform(char **out, size_t *out_len, const char *text, size_t len, bool keep_instructions,
-                  struct err *err)
+                  bool keep_tools, struct err *err)
 {
 	json_error_t why;
 	json_auto_t *root = json_loadb(text, len, 0, &why);
@@ -71,7 +73,8 @@ catalog_transform(char **out, size_t *out_len, const char *text, size_t len, boo
 		if (json_get_string(model, "slug") == NULL)
 			return err_set(err, -EBADMSG, "the model catalog: model %zu has no slug",
 			               i);
-		if (json_array_append_new(slim, transform_model(model, keep_instructions)) < 0)
+		if (json_array_append_new(
+			    slim, transform_model(model, keep_instructions, keep_tools)) < 0)
 			return err_set(err, -ENOMEM, "the model catalog: out of memory");
 	}
 	result = json_pack("{s:O}", "models", slim);

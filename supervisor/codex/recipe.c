@@ -17,8 +17,10 @@ static const char *const always[] = {
 	"features.remote_plugin=false",
 };
 
-/* For chat: no word and no tool but the caller's. */
-static const char *const chat_only[] = {
+/* No word but the caller's. Where Codex has tools, none that runs, reads or asks past the policy:
+ * no page of the web, no picture from anywhere, no agents that nobody hears, no file of the
+ * workspace that becomes a prompt or a command. */
+static const char *const bare[] = {
 	"web_search=\"disabled\"",
 	"include_permissions_instructions=false",
 	"include_environment_context=false",
@@ -28,8 +30,6 @@ static const char *const chat_only[] = {
 	"skills.bundled.enabled=false",
 	"project_doc_max_bytes=0",
 	"agents.enabled=false",
-	"features.unified_exec=false",
-	"features.shell_tool=false",
 	"features.shell_snapshot=false",
 	"features.goals=false",
 	"features.image_generation=false",
@@ -39,6 +39,18 @@ static const char *const chat_only[] = {
 	"features.incremental_tools=false",
 	"features.tool_suggest=false",
 	"tools.experimental_request_user_input.enabled=false",
+};
+
+/* For chat: no tool but the caller's. */
+static const char *const chat_only[] = {
+	"features.unified_exec=false",
+	"features.shell_tool=false",
+};
+
+/* For agent: no terminal, which could be typed into unseen. */
+static const char *const agent_only[] = {
+	"features.unified_exec_tty=false",
+	"allow_login_shell=false",
 };
 
 struct args {
@@ -135,8 +147,11 @@ codex_recipe_fill(struct app_launch *out, const struct codex_recipe *r)
 	add(&a, "--listen");
 	add(&a, r->listen);
 	add_overrides(&a, always, NELEM(always));
+	add_overrides(&a, bare, NELEM(bare));
 	if (r->settings->profile == PROFILE_CHAT)
 		add_overrides(&a, chat_only, NELEM(chat_only));
+	else
+		add_overrides(&a, agent_only, NELEM(agent_only));
 	if (r->catalog != NULL)
 		add_path_override(&a, "model_catalog_json", r->catalog);
 

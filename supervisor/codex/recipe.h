@@ -10,7 +10,7 @@ struct codex_recipe {
 	const char *binary;   /* native, absolute */
 	const char *home;     /* CODEX_HOME */
 	const char *listen;   /* unix:///PATH or ws://HOST:PORT */
-	const char *catalog;  /* absolute; NULL: Codex's own (agent profile) */
+	const char *catalog;  /* absolute; NULL: Codex's own */
 	const char *work_dir; /* where it runs */
 	char *const *env_keys;
 };

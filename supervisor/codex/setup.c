@@ -77,7 +77,8 @@ use_models(struct codex_setup *s, const char *text, size_t len, struct err *err)
 	bool keep = s->settings->base_instructions != NULL &&
 	            strcmp(s->settings->base_instructions, "codex") == 0;
 	size_t slim_len;
-	int r = catalog_transform(&slim, &slim_len, text, len, keep, err);
+	int r = catalog_transform(&slim, &slim_len, text, len, keep,
+	                          s->settings->profile == PROFILE_AGENT, err);
 
 	if (r < 0 || is_written(s->catalog_path, slim, slim_len))
 		return r;
@@ -354,8 +355,7 @@ codex_setup_run(struct codex_setup *s, void (*fn)(void *arg, int code, const str
 	s->models.key = codex_file_key(s->binary);
 	s->config.key = config_key(s);
 	note_binary(s);
-	models = s->settings->profile == PROFILE_CHAT &&
-	         use_cache(s, &s->models, use_models, true) < 0;
+	models = use_cache(s, &s->models, use_models, true) < 0;
 	config = use_cache(s, &s->config, use_config, true) < 0;
 	if (home == NULL)
 		err_set(&s->err, -ENOMEM, "out of memory");
@@ -404,7 +404,6 @@ int
 codex_setup_launch(struct codex_setup *s, int instance, const char *listen, struct app_launch *out,
                    struct err *err)
 {
-	bool chat = s->settings->profile == PROFILE_CHAT;
 	AUTO_FREE char *work = codex_setup_work_dir(s);
 	AUTO_FREE char *home = NULL;
 	struct codex_recipe recipe = {.settings = s->settings};
@@ -418,14 +417,14 @@ codex_setup_launch(struct codex_setup *s, int instance, const char *listen, stru
 		return r;
 	r = file_make_dir(work, 0700, err);
 	if (r == 0)
-		r = codex_home_make(home, s->user_home, chat ? config.toml : NULL, err);
+		r = codex_home_make(home, s->user_home, config.toml, err);
 	/* a killed one leaves its socket; nobody must connect to that */
 	if (strncmp(listen, "unix://", 7) == 0)
 		(void)unlink(listen + 7);
 	recipe.binary = s->binary;
 	recipe.home = home;
 	recipe.listen = listen;
-	recipe.catalog = chat ? s->catalog_path : NULL;
+	recipe.catalog = s->catalog_path;
 	recipe.work_dir = work;
 	recipe.env_keys = config.env_keys;
 	if (r == 0) {

@@ -10,6 +10,7 @@
  *   !big BYTES            one message of that length
  *   !echo                 the request's whole "input" as JSON text
  *   !tool NAME {ARGS}     a function call; several lines are parallel calls
+ *   !custom NAME "TEXT"   a call of a tool that takes text, given as a JSON string
  *   !reason TEXT          a reasoning summary
  *   !silent MS            nothing for so long, after the headers
  *   !usage IN CACHED OUT REASONING
@@ -22,8 +23,8 @@
  *   !status N BODY        an HTTP error
  *   !header NAME VALUE    one more header of the response
  *
- * A request that ends in function_call_output is answered with the outputs, so that a tool loop
- * comes to its end. */
+ * A request that ends in the output of a call is answered with the outputs, so that a tool loop
+ * comes to its end; or, where the last user message has a line "!then TEXT", with that text. */
 #include "tests/fakes/model_answer.h"
 
 #include <stdio.h>
@@ -250,6 +251,20 @@ do_tool(void *arg, const char *rest)
 }
 
 static void
+do_custom(void *arg, const char *rest)
+{
+	struct maker *m = arg;
+	size_t name_len = strcspn(rest, " ");
+	AUTO_FREE char *item = text_printf(
+		"{\"type\":\"custom_tool_call\",\"id\":\"ctc_%u_%u\",\"status\":\"completed\","
+		"\"name\":\"%.*s\",\"input\":%s,\"call_id\":\"call_%u_%u\"}",
+		m->number, m->items, (int)name_len, rest, rest + name_len, m->number, m->items);
+
+	item_event(m, false, item);
+	item_event(m, true, item);
+}
+
+static void
 do_reason(void *arg, const char *rest)
 {
 	struct maker *m = arg;
@@ -370,24 +385,25 @@ do_header(void *arg, const char *rest)
 
 static const struct directive directives[] = {
 	{"!say",        do_say       },
-	{"!part",       do_part      },
+        {"!part",       do_part      },
 	{"!comment",    do_comment   },
-	{"!whole",      do_whole     },
+        {"!whole",      do_whole     },
 	{"!refuse",     do_refuse    },
-	{"!big",        do_big       },
+        {"!big",        do_big       },
 	{"!echo",       do_echo      },
-	{"!tool",       do_tool      },
-	{"!reason",     do_reason    },
+        {"!tool",       do_tool      },
+	{"!custom",     do_custom    },
+        {"!reason",     do_reason    },
 	{"!silent",     do_silent    },
-	{"!usage",      do_usage     },
+        {"!usage",      do_usage     },
 	{"!model",      do_model     },
-	{"!incomplete", do_incomplete},
+        {"!incomplete", do_incomplete},
 	{"!failed",     do_failed    },
-	{"!drop",       do_drop      },
+        {"!drop",       do_drop      },
 	{"!stall",      do_stall     },
-	{"!hang",       do_hang      },
+        {"!hang",       do_hang      },
 	{"!status",     do_status    },
-	{"!header",     do_header    },
+        {"!header",     do_header    },
 };
 
 /* Streamed word by word, as a model would. */
@@ -455,7 +471,10 @@ model_answer_make(struct model_answer *a, const json_t *request, unsigned number
 	      "progress\"}",
 	      number);
 	if (outputs != NULL) {
-		AUTO_FREE char *text = text_printf("The tool said: %s", outputs);
+		const char *then = said != NULL ? strstr(said, "!then ") : NULL;
+		AUTO_FREE char *text =
+			then != NULL ? text_printf("%.*s", (int)strcspn(then + 6, "\n"), then + 6)
+				     : text_printf("The tool said: %s", outputs);
 
 		message(&m, text, ECHO_DELTA_BYTES, 0);
 	} else if (directives_run(directives, NELEM(directives), said != NULL ? said : "", &m) ==

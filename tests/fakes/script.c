@@ -245,6 +245,15 @@ items_last_user_text(const json_t *items)
 	return NULL;
 }
 
+static bool
+is_output(const json_t *item)
+{
+	const char *type = member(item, "type");
+
+	return strcmp(type, "function_call_output") == 0 ||
+	       strcmp(type, "custom_tool_call_output") == 0;
+}
+
 char *
 items_tool_outputs(const json_t *items)
 {
@@ -252,8 +261,7 @@ items_tool_outputs(const json_t *items)
 	char *text = NULL;
 	FILE *out;
 
-	while (first > 0 && strcmp(member(json_array_get(items, first - 1), "type"),
-	                           "function_call_output") == 0)
+	while (first > 0 && is_output(json_array_get(items, first - 1)))
 		first--;
 	if (first == json_array_size(items))
 		return NULL;

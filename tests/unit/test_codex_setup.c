@@ -36,7 +36,8 @@ transformed(bool keep)
 	size_t len;
 	json_t *root;
 
-	assert_int_equal(catalog_transform(&text, &len, catalog, strlen(catalog), keep, &err), 0);
+	assert_int_equal(
+		catalog_transform(&text, &len, catalog, strlen(catalog), keep, false, &err), 0);
 	root = json_loadb(text, len, 0, NULL);
 	free(text);
 	assert_non_null(root);
@@ -89,8 +90,8 @@ a_catalog_that_is_none_is_refused(void **state)
 		char *text = NULL;
 		size_t len;
 
-		assert_true(catalog_transform(&text, &len, bad[i], strlen(bad[i]), false, &err) <
-		            0);
+		assert_true(catalog_transform(&text, &len, bad[i], strlen(bad[i]), false, false,
+		                              &err) < 0);
 		assert_true(err.text[0] != '\0');
 		assert_null(text);
 	}

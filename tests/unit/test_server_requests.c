@@ -36,7 +36,7 @@ every_method_has_an_answer_in_its_own_shape(void **state)
 {
 	for (size_t i = 0; i < NELEM(known); i++) {
 		struct server_reply reply =
-			server_request_reply(known[i].method, false, 1795418965);
+			server_request_reply(known[i].method, false, false, 1795418965);
 		AUTO_FREE char *text = NULL;
 
 		assert_false(reply.none);
@@ -56,8 +56,8 @@ every_method_has_an_answer_in_its_own_shape(void **state)
 static void
 a_call_of_a_turn_of_ours_is_not_answered(void **state)
 {
-	assert_true(server_request_reply("item/tool/call", true, 0).none);
-	assert_int_equal(server_request_reply("attestation/generate", true, 0).code, -32000);
+	assert_true(server_request_reply("item/tool/call", true, false, 0).none);
+	assert_int_equal(server_request_reply("attestation/generate", true, false, 0).code, -32000);
 }
 
 static void
@@ -67,7 +67,7 @@ an_unknown_method_is_refused_as_json_rpc_does(void **state)
 	                                    "no/such/approval"};
 
 	for (size_t i = 0; i < NELEM(names); i++) {
-		struct server_reply reply = server_request_reply(names[i], true, 0);
+		struct server_reply reply = server_request_reply(names[i], true, false, 0);
 
 		assert_false(reply.none);
 		assert_null(reply.result);

@@ -80,7 +80,7 @@ the_documented_defaults_hold(void **state)
 	assert_int_equal(s.idle_timeout_ms, 300000);
 	assert_int_equal(s.drain_timeout_ms, 30000);
 	assert_int_equal(s.sse_header_delay_ms, 1000);
-	assert_string_equal(s.tool_approval, "deny");
+	assert_int_equal(s.tool_approval, TOOL_APPROVAL_POLICY);
 	assert_string_equal(s.codex_bin, "codex");
 	assert_int_equal(s.instances, 1);
 	assert_int_equal(s.profile, PROFILE_CHAT);
@@ -179,13 +179,16 @@ web_origins_are_checked(void **state)
 }
 
 static void
-what_this_version_does_not_do_is_refused(void **state)
+the_agent_profile_needs_a_workspace_and_items(void **state)
 {
-	char *text = complaints(2, SETTING_PROXY,
-	                        ENV(KEY, "CODEX_PROFILE=agent", "CODEX_TOOL_APPROVAL=allow"));
+	char *text = complaints(3, SETTING_PROXY,
+	                        ENV(KEY, "CODEX_PROFILE=agent", "CODEX_HISTORY_MODE=transcript",
+	                            "CODEX_TOOL_APPROVAL=allow"));
 
-	assert_string_equal(text, "CODEX_TOOL_APPROVAL: is not available in this version\n"
-	                          "CODEX_PROFILE=agent: is not available in this version\n");
+	assert_string_equal(text, "CODEX_TOOL_APPROVAL: \"allow\" is none of policy|deny\n"
+	                          "CODEX_WORKSPACE: is needed with CODEX_PROFILE=agent\n"
+	                          "CODEX_HISTORY_MODE: transcript is not available with "
+	                          "CODEX_PROFILE=agent\n");
 	free(text);
 }
 
@@ -395,8 +398,8 @@ main(void)
 		cmocka_unit_test(an_empty_value_counts_as_unset),
 		cmocka_unit_test(all_wrong_values_are_reported_at_once),
 		cmocka_unit_test(web_origins_are_checked),
-		cmocka_unit_test(what_this_version_does_not_do_is_refused),
 		cmocka_unit_test(hosts_of_images_are_hosts),
+		cmocka_unit_test(the_agent_profile_needs_a_workspace_and_items),
 		cmocka_unit_test(numbers_must_be_whole_and_in_range),
 		cmocka_unit_test(a_wrong_value_is_shown_on_one_line_and_not_whole),
 		cmocka_unit_test(a_secret_is_never_shown),
