@@ -175,12 +175,12 @@ policy_to_json(const struct app_spec *s)
 
 /* Until its next planned restart; json null: there is none. */
 static json_t *
-cron_to_json(const struct tend *t)
+cron_to_json(const struct cron *c)
 {
 	time_t now = time(NULL);
+	time_t next = c->minutes != 0 ? cron_next(c, now) : -1;
 
-	return t->plan.next > now ? json_integer((json_int_t)(t->plan.next - now) * 1000)
-	                          : json_null();
+	return next > now ? json_integer((json_int_t)(next - now) * 1000) : json_null();
 }
 
 json_t *
@@ -199,7 +199,7 @@ status_describe(struct instance *in)
 	                  "args", words_to_json(launch != NULL ? launch->argv : NULL));
 
 	(void)json_object_set_new(more, "policy", policy_to_json(app_spec(a)));
-	(void)json_object_set_new(more, "cron_restart_ms", cron_to_json(instance_tend(in)));
+	(void)json_object_set_new(more, "cron_restart_ms", cron_to_json(&app_spec(a)->cron));
 	(void)json_object_update_missing(app, more);
 	json_decref(more);
 	return app;

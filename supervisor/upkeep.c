@@ -175,6 +175,8 @@ upkeep_new(struct upkeep **out, struct fleet *fleet, struct roll *roll, uv_loop_
 	u->roll = roll;
 	u->interval_ms = interval_ms;
 	u->looked_ms = uv_now(loop);
+	for (size_t i = 0; i < fleet_count(fleet); i++)
+		look_at(u, i, false, time(NULL)); /* from now on their cron times count */
 	arm(u);
 	*out = u;
 	return 0;
