@@ -29,7 +29,7 @@ _codex_supervisor() {
 	drain) options+=' --no-wait --deadline' words=apps ;;
 	logs) options+=' --json -n -f' words=apps ;;
 	events) options+=' --json' ;;
-	check)
+	check | run)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return

@@ -27,7 +27,7 @@ complete -c codex-supervisor -n "not __fish_seen_subcommand_from $commands" -a s
 complete -c codex-supervisor -n "not __fish_seen_subcommand_from $commands" -a version -d 'its version'
 complete -c codex-supervisor -n "not __fish_seen_subcommand_from $commands" -a help -d 'how it is used'
 complete -c codex-supervisor -n "__fish_seen_subcommand_from $with_app" -a '(__codex_supervisor_apps)'
-complete -c codex-supervisor -n '__fish_seen_subcommand_from check' -F
+complete -c codex-supervisor -n '__fish_seen_subcommand_from check run' -F
 complete -c codex-supervisor -n '__fish_seen_subcommand_from status describe logs events' -l json -d 'as JSON'
 complete -c codex-supervisor -n '__fish_seen_subcommand_from status' -l exit-code -d '1 when not ready'
 complete -c codex-supervisor -n '__fish_seen_subcommand_from status' -l watch -d 'again every second'

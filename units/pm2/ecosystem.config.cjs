@@ -1,3 +1,3 @@
 // The same two apps for PM2's own form of the file: `pm2 start ecosystem.config.cjs`.
-// codex-supervisor reads the JSON form only, and needs neither: it knows the two by itself.
+// codex-supervisor runs the JSON form too, and needs neither: it knows the two by itself.
 module.exports = require('./ecosystem.json');
