@@ -1,6 +1,7 @@
 // The installed codex's own schema judges every kind of message that the proxy sends: a newer codex
 // that has changed a shape fails here, with the method's name, and not at a user's request.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -8,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { chat, post, stream } from './http_kit.mjs';
 import { AppServerClient, LoneProxy, Pair, isReady, until } from './pair_kit.mjs';
 import { Protocol, Relay } from './protocol_kit.mjs';
-import { needsCodex } from './supervisor_kit.mjs';
+import { needsCodex, realCodex } from './supervisor_kit.mjs';
 
 const codexSources = new URL('../../proxy/codex/', import.meta.url);
 const source = (name) => fs.readFileSync(new URL(name, codexSources), 'utf8');
@@ -319,5 +320,68 @@ describe('the protocol of the installed codex, without its experimental part', n
       assert.ok(!message.method.startsWith('raw'), message.method);
       assertRight(protocol.wrongNotification(message));
     }
+  });
+});
+
+// A value on the command line of codex.
+function toml(value) {
+  if (Array.isArray(value)) return `[${value.map(toml)}]`;
+  if (typeof value !== 'object') return JSON.stringify(value);
+  return `{${Object.entries(value).map(([key, v]) => `${JSON.stringify(key)}=${toml(v)}`)}}`;
+}
+
+describe('the protocol of the agent profile', needsCodex, () => {
+  const session = new Session();
+  let protocol, dir, start;
+
+  before(async () => {
+    dir = fs.mkdtempSync(path.join(os.tmpdir(), 'agent-'));
+    const policy = path.join(dir, 'policy.json');
+    fs.writeFileSync(policy, JSON.stringify({
+      version: 1, network: 'allow', allow: ['ls'], protected_paths: ['/opt/*/keys'], protected_files: ['.env'], write_paths: [dir],
+    }));
+    protocol = await Protocol.ofCodex();
+    await session.start({ CODEX_PROFILE: 'agent', CODEX_WORKSPACE: dir, CODEX_TOOL_POLICY_PATH: policy });
+    const answer = await chat(session.proxy.port, '!say 1 0 done', { verbosity: 'low' });
+    assert.equal(answer.status, 200, answer.text);
+    start = session.sent('thread/start')[0];
+  });
+  after(async () => {
+    await session.stop();
+    fs.rmSync(dir, { recursive: true, force: true });
+  });
+
+  test('thread/start is right by the schema, and asks for every approval', () => {
+    const { config, ...params } = start.params;
+    assertRight(protocol.wrongCall({ ...start, params }));
+    assert.deepEqual([params.approvalPolicy, params.approvalsReviewer, params.permissions, params.sandbox],
+      ['untrusted', 'user', 'sidecar', undefined]);
+    assert.deepEqual(Object.keys(config).sort(),
+      ['allow_login_shell', 'model_verbosity', 'permissions', 'projects', 'shell_environment_policy']);
+  });
+
+  // The schema of the call does not know them; codex itself does.
+  test('codex takes each setting of the thread, and would refuse another name', () => {
+    const codex = (config) => {
+      const home = fs.mkdtempSync(path.join(dir, 'home-'));
+      const args = Object.entries(config).flatMap(([key, value]) => ['-c', `${key}=${toml(value)}`]);
+      return spawnSync(realCodex, ['app-server', '--strict-config', ...args, '--print-startup-config'],
+        { env: { PATH: process.env.PATH, HOME: home, CODEX_HOME: home }, encoding: 'utf8', timeout: 30000 });
+    };
+    const { config } = start.params;
+    const taken = codex({ default_permissions: 'sidecar', ...config });
+    assert.equal(taken.status, 0, taken.stderr);
+    for (const key of ['allow_login_shell', 'permissions', 'projects', 'shell_environment_policy']) {
+      const { [key]: value, ...rest } = config;
+      assert.notEqual(codex({ ...rest, [`${key}_`]: value }).status, 0, key);
+    }
+    const misspelt = structuredClone(config);
+    misspelt.permissions.sidecar.filesistem = misspelt.permissions.sidecar.filesystem;
+    assert.notEqual(codex(misspelt).status, 0);
+  });
+
+  test('what approves is right by the schema', () => {
+    for (const method of ['item/commandExecution/requestApproval', 'item/fileChange/requestApproval'])
+      assertRight(protocol.wrongAnswer(method, { id: 1, result: { decision: 'accept' } }));
   });
 });
