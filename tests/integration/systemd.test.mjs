@@ -86,6 +86,16 @@ test('systemctl reload replaces all without a gap, and a stream goes on', needed
   assert.deepEqual(ours().map((p) => p.inner).filter((pid) => before.includes(pid)), [main], 'but for the supervisor all are new');
 });
 
+test('SIGHUP: systemd sees it reload and run on, and nothing that did not change is touched', needed, async () => {
+  const before = ours().map((p) => p.inner);
+  const changed = machine.show(UNIT, 'StateChangeTimestampMonotonic');
+  machine.run('systemctl', 'kill', '--kill-who=main', '--signal=HUP', UNIT);
+  await until(() => machine.show(UNIT, 'StateChangeTimestampMonotonic') !== changed, 'RELOADING=1');
+  await until(() => machine.show(UNIT, 'SubState') === 'running', 'READY=1');
+  assert.deepEqual(ours().map((p) => p.inner), before);
+  await serves('after SIGHUP');
+});
+
 test('kill -9 of the app-server: the unit goes on, and serves again', needed, async () => {
   const main = mainPid();
   const [{ pid }] = codexes();
