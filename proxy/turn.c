@@ -367,7 +367,8 @@ give_up(struct turn *t, const struct failure *failure)
 {
 	struct failure last = *failure;
 
-	last.given_up = last.class_ == FAILURE_SERVER && t->attempts >= attempts_max(last.kind);
+	last.given_up = last.given_up ||
+	                (last.class_ == FAILURE_SERVER && t->attempts >= attempts_max(last.kind));
 	fail(t, &last);
 }
 

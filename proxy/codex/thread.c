@@ -226,8 +226,13 @@ end_with(struct thread *t, const struct event *event)
 void
 thread_fail(struct thread *t, const struct failure *failure)
 {
-	const struct event event = {.kind = EVENT_FAILED, .failure = failure};
+	struct failure last = *failure;
+	const struct event event = {.kind = EVENT_FAILED, .failure = &last};
 
+	if (t->acted) {
+		last.retryable = false;
+		last.given_up = true;
+	}
 	if (thread_is_over(t))
 		leave_on(t);
 	else

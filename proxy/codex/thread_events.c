@@ -177,7 +177,7 @@ hear_own_call(struct thread *t)
 bool
 thread_approves(struct thread_link *link, const char *method, const json_t *params)
 {
-	const struct thread *t = (struct thread *)link;
+	struct thread *t = (struct thread *)link;
 	struct policy_decision d;
 
 	if (t->own == NULL || thread_is_over(t) || !agent_is_asked(method))
@@ -188,6 +188,7 @@ thread_approves(struct thread_link *link, const char *method, const json_t *para
 	         d.program[0] != '\0' ? " " : "", d.program, d.allow ? "approved" : "declined");
 	if (!d.allow)
 		log_info("thread %s: tool policy: because of: %s", t->link.id, d.reason);
+	t->acted = t->acted || d.allow;
 	return d.allow;
 }
 

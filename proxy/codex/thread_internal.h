@@ -83,6 +83,7 @@ struct thread {
 	bool started;            /* EVENT_STARTED was given */
 	json_t *tool_calls;      /* raw items, until the response is complete */
 	struct agent_calls *own; /* of codex's own tools; NULL: it has none */
+	bool acted;              /* something was approved: it may not happen twice */
 	bool own_calls;          /* the current response has some */
 	struct usage usage;      /* sum of the responses */
 	bool usage_known;

@@ -192,6 +192,20 @@ describe('the agent profile', needsSandbox(), () => {
     await until(() => sleeping().length === 0, 'the command to be gone');
   });
 
+  test('what was approved is not done twice: a request whose app-server dies then is not tried again', async () => {
+    const answer = chat(p.port, `twice\n${run({ cmd: 'echo x >> count.txt && sleep 7654.321', yield_time_ms: 30000 })}`);
+    await until(() => sleeping().length > 0, 'the command to run');
+    const from = p.sidecar.mark;
+    process.kill((await p.sidecar.app('app-server-0')).pid, 'SIGKILL');
+    const { status, headers, text } = await answer;
+    assert.ok(status >= 500, text);
+    assert.equal(headers['x-should-retry'], 'false', text);
+    await until(() => sleeping().length === 0, 'the command to be gone');
+    await p.sidecar.became('app-server-0', 'ready', from);
+    await until(async () => (await ask(p.port, { path: '/readyz' })).status === 200, 'the proxy to be ready');
+    assert.equal(fs.readFileSync(inside('count.txt'), 'utf8'), 'x\n');
+  });
+
   test('SIGHUP reads the policy again: a mistake denies all and is told, the kill switch too', async () => {
     const { pid } = await p.sidecar.app('proxy');
     const reload = async (text, line) => {
@@ -217,6 +231,10 @@ describe('the agent profile', needsSandbox(), () => {
     const well = await reload(JSON.stringify(policyOf(workspace)), /tool policy: read from/);
     assert.equal(well.reasons, undefined);
     assert.match(await answerOf('well again'), /exited with code 0/);
+
+    fs.writeFileSync(policy, JSON.stringify(policyOf(workspace, { allow: ['ls'] })));
+    assert.equal((await p.sidecar.cli('reload', 'proxy')).code, 0);
+    assert.match(await answerOf('reloaded'), /rejected/);
   });
 
   test('each decision is in the log, by its rule and program, without the command', async () => {
