@@ -68,8 +68,8 @@ may_start(void *arg, struct instance *in, int side)
 	const struct member *m = arg;
 	const struct fleet *f = m->fleet;
 
-	if (m->in == NULL || name_is_taken(m))
-		return false; /* in the middle of its making */
+	if (m->leaving || name_is_taken(m))
+		return false;
 	/* while the proxy drains, its app-servers are still needed */
 	if (f->stopping && m->backend < 0)
 		return false;
@@ -197,8 +197,13 @@ on_sweep(uv_timer_t *timer)
 	for (size_t i = f->count; i-- > 0;) {
 		struct member *m = f->members[i];
 
-		if (!m->leaving || !instance_is_stopped(m->in))
+		if (!m->leaving)
 			continue;
+		if (!instance_is_stopped(m->in)) {
+			/* somebody may have asked for another start meanwhile */
+			instance_stop(m->in, "not in the list any more");
+			continue;
+		}
 		log_info("%s: gone from the list", instance_name(m->in));
 		memmove(&f->members[i], &f->members[i + 1], (--f->count - i) * sizeof(*f->members));
 		if (m->backend >= 0)
@@ -255,11 +260,9 @@ on_state(void *arg, struct instance *in, int side, enum app_state from)
 	f->spec.on_change(f->spec.arg, in);
 	if (info.state == APP_READY || info.state == APP_STOPPED || m->backend >= 0)
 		fleet_gates_changed(f);
-	if (info.state != APP_STOPPED)
-		return;
-	if (f->stopping)
+	if (info.state == APP_STOPPED && f->stopping)
 		go_on_stopping(f);
-	else if (m->leaving)
+	else if (info.state != APP_STOPPING && m->leaving && !f->stopping)
 		fleet_sweep(f);
 }
 
