@@ -38,7 +38,7 @@ on_patience(uv_timer_t *timer)
 		return;
 	}
 	if (!n->stopping && n->is_well != NULL && !n->is_well(n->arg))
-		return; /* a start that goes nowhere: systemd may end it */
+		return; /* it goes nowhere: systemd may end it */
 	if (left_ms > EXTEND_BY_MS)
 		left_ms = EXTEND_BY_MS;
 	(void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, left_ms * 1000);
@@ -77,7 +77,20 @@ void
 notify_ready(struct notify *n)
 {
 	(void)sd_notify(0, "READY=1");
-	if (n->told && !n->stopping)
+	n->ready = true;
+	if (n->told && !n->stopping && !n->busy)
+		(void)uv_timer_stop(&n->patience); /* always 0 */
+}
+
+void
+notify_busy(struct notify *n, bool busy)
+{
+	if (!n->told || !n->ready || n->stopping || n->busy == busy)
+		return;
+	n->busy = busy;
+	if (busy)
+		ask_for(n, NOTIFY_BUSY_MAX_MS);
+	else
 		(void)uv_timer_stop(&n->patience); /* always 0 */
 }
 

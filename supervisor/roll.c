@@ -273,6 +273,12 @@ roll_on_change(struct roll *r, struct instance *in)
 		go_on(r);
 }
 
+bool
+roll_is_busy(const struct roll *r)
+{
+	return r->jobs != NULL;
+}
+
 void
 roll_cancel(struct roll *r)
 {

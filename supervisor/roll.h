@@ -38,6 +38,8 @@ void roll_these(struct roll *r, struct instance *const *list, size_t count, cons
 void roll_forget(struct roll *r, const struct instance *in);
 /* To be called after each change of an app. */
 void roll_on_change(struct roll *r, struct instance *in);
+/* Is something under way, or waits? */
+bool roll_is_busy(const struct roll *r);
 /* For good. Every fn that waits hears of it. */
 void roll_cancel(struct roll *r);
 

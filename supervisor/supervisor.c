@@ -103,6 +103,7 @@ on_change(void *arg, struct instance *in)
 	notify_status(&s->notify, line);
 	roll_on_change(&s->roll, in);
 	wishes_on_change(&s->wishes);
+	notify_busy(&s->notify, roll_is_busy(&s->roll));
 }
 
 static void

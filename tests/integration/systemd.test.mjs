@@ -8,7 +8,7 @@ import { freePort, needsCodex, until } from './supervisor_kit.mjs';
 
 const UNIT = 'codex-sidecar.service';
 const WATCHDOG_S = 3;
-const STOP_S = 6; // less than the last test's stream takes: the supervisor has to ask for more time
+const PATIENCE_S = 6; // less than two streams here take: the supervisor has to ask for more time
 const why = whyNoContainer();
 const needed = why ? { skip: why } : needsCodex;
 
@@ -49,7 +49,8 @@ UPSTREAM_KEY=upstream-secret
       '/var/lib/codex-sidecar/codex/config.toml': provider.toml,
       '/etc/systemd/system/codex-sidecar.service.d/test.conf': `[Service]
 WatchdogSec=${WATCHDOG_S}
-TimeoutStopSec=${STOP_S}
+TimeoutStartSec=${PATIENCE_S}
+TimeoutStopSec=${PATIENCE_S}
 LimitCORE=0
 `,
     },
@@ -73,10 +74,10 @@ test('systemctl start returns when a request is answered, and status shows our l
   assert.doesNotMatch(machine.journal(), new RegExp(`${API_KEY}|upstream-secret`));
 });
 
-test('systemctl reload replaces all without a gap, and a stream goes on', needed, async () => {
+test('systemctl reload replaces all without a gap, and a stream goes on, however long', needed, async () => {
   const main = mainPid();
   const before = ours().map((p) => p.inner);
-  const long = stream(port, '!say 20 100 long');
+  const long = stream(port, `!say ${(PATIENCE_S + 2) * 10} 100 long`);
   await long.text('long0');
   await machine.runAlong('systemctl', 'reload', UNIT);
   assert.equal(await long.end(), 'whole');
@@ -141,7 +142,7 @@ test('systemctl restart: another main process, and it serves', needed, async () 
 });
 
 test('systemctl stop: a stream is finished first, beyond TimeoutStopSec; then no process and no socket is left', needed, async () => {
-  const long = stream(port, `!say ${(STOP_S + 2) * 10} 100 last`);
+  const long = stream(port, `!say ${(PATIENCE_S + 2) * 10} 100 last`);
   await long.text('last0');
   await machine.runAlong('systemctl', 'stop', UNIT);
   assert.equal(await long.end(), 'whole');

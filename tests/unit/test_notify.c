@@ -205,6 +205,33 @@ a_start_that_goes_nowhere_asks_for_no_more_time(void **state)
 }
 
 static void
+while_apps_are_replaced_more_time_is_asked_for(void **state)
+{
+	struct notify n;
+	uv_loop_t loop;
+
+	without_watchdog();
+	assert_int_equal(uv_loop_init(&loop), 0);
+	notify_init(&n, &loop, NULL, NULL);
+	notify_busy(&n, false); /* the start asks anyway */
+	pass_time(&loop, 5000);
+	assert_string_equal(heard(), "EXTEND_TIMEOUT_USEC=15000000");
+	notify_ready(&n);
+	hear_the_rest();
+	notify_busy(&n, true);
+	pass_time(&loop, 3000);
+	notify_busy(&n, true);
+	notify_ready(&n); /* of a reload meanwhile */
+	assert_string_equal(heard(), "READY=1");
+	pass_time(&loop, 2000);
+	assert_string_equal(heard(), "EXTEND_TIMEOUT_USEC=15000000");
+	notify_busy(&n, false);
+	pass_time(&loop, 60000);
+	assert_string_equal(heard(), "");
+	close_all(&n, &loop);
+}
+
+static void
 a_stop_asks_for_as_much_time_as_it_may_take(void **state)
 {
 	bool well = false; /* what is not well has to be stopped all the same */
@@ -239,6 +266,7 @@ main(void)
 		cmocka_unit_test(a_reload_is_told_with_the_time_of_its_begin),
 		cmocka_unit_test(a_start_that_takes_long_asks_for_more_time_until_it_is_ready),
 		cmocka_unit_test(a_start_that_goes_nowhere_asks_for_no_more_time),
+		cmocka_unit_test(while_apps_are_replaced_more_time_is_asked_for),
 		cmocka_unit_test(a_stop_asks_for_as_much_time_as_it_may_take),
 	};
 
