@@ -72,6 +72,7 @@ help:
 	@echo 'make format         clang-format, in place (format-check: only says what differs)'
 	@echo 'make bench          time to the first token'
 	@echo 'make deb            a Debian package in build/ (dist: the sources as a tar.gz)'
+	@echo 'make image          the container image, with podman or docker'
 	@echo 'make install        to PREFIX ($(PREFIX)), below DESTDIR'
 	@echo 'make deps           install the Debian packages that the build needs (deps-test: the tests too)'
 	@echo 'make clean          remove build/'
@@ -252,6 +253,11 @@ dist:
 deb:
 	@scripts/install-deps build deb
 	scripts/build-deb $(VERSION) $O
+
+# IMAGE_OPTIONS: of `podman build`
+.PHONY: image
+image: $(programs)
+	scripts/build-image $(VERSION) $O $(IMAGE_OPTIONS)
 
 .PHONY: clean
 clean:

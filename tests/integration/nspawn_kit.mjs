@@ -81,7 +81,7 @@ async function makeFolder(folder) {
   }
 }
 
-async function debianFolder() {
+export async function debianFolder() {
   const name = Buffer.from(PACKAGES.join()).reduce((sum, byte) => (sum * 31 + byte) % 0xffffff, 7).toString(16);
   const folder = path.join(repository, 'build', `debian-${CODENAME}-${name}`);
   if (!fs.existsSync(folder)) await makeFolder(folder);
