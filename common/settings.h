@@ -68,6 +68,7 @@ struct settings {
 	/* supervisor */
 	char *codex_bin;
 	char *codex_home;
+	bool require_api_key_login;
 	int64_t instances;
 	char *state_dir;
 	char *workspace;

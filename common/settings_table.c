@@ -128,6 +128,8 @@ const struct setting settings_table[] = {
 	TEXT("CODEX_BIN", S, codex_bin, "codex", "the codex program, a path or a name on PATH"),
 	PATH("CODEX_HOME", S | P | H, codex_home,
              "folder of the Codex login and config.toml; unset: ~/.codex"),
+	SWITCH("CODEX_REQUIRE_API_KEY_LOGIN", S, require_api_key_login,
+               "1: a ChatGPT login, which replicas cannot share, is refused"),
 	NUMBER("CODEX_APP_SERVER_INSTANCES", S, instances, "1", 1, 64, "how many app-servers run"),
 	PATH("CODEX_STATE_DIR", S | P | H, state_dir,
              "what outlives a restart; unset: STATE_DIRECTORY, or codex-sidecar in XDG_STATE_HOME"),

@@ -25,6 +25,7 @@ static const struct kind_row kinds[] = {
 	[FAILURE_RATE_LIMITED] = {"rate_limited",         FAILURE_QUOTA,    true },
 	[FAILURE_CAPACITY] = {"capacity",             FAILURE_QUOTA,    true },
 	[FAILURE_UPSTREAM_AUTH] = {"upstream_auth",        FAILURE_AUTH,     false},
+	[FAILURE_LOGIN_REQUIRED] = {"login_required",       FAILURE_AUTH,     false},
 	[FAILURE_UPSTREAM_OVERLOADED] = {"upstream_overloaded",  FAILURE_UPSTREAM, true },
 	[FAILURE_UPSTREAM_ERROR] = {"upstream_error",       FAILURE_UPSTREAM, true },
 	[FAILURE_UPSTREAM_UNREACHABLE] = {"upstream_unreachable", FAILURE_UPSTREAM, true },

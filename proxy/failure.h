@@ -31,6 +31,7 @@ enum failure_kind {
 	FAILURE_CAPACITY, /* flex or priority capacity not available */
 	/* auth */
 	FAILURE_UPSTREAM_AUTH,
+	FAILURE_LOGIN_REQUIRED, /* there is no login at all */
 	/* upstream */
 	FAILURE_UPSTREAM_OVERLOADED,
 	FAILURE_UPSTREAM_ERROR,

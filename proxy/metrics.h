@@ -36,7 +36,7 @@ struct metrics_request {
 enum metrics_backend_state {
 	METRICS_BACKEND_DOWN,     /* not connected, or not ready */
 	METRICS_BACKEND_USABLE,   /* and well, as far as is known */
-	METRICS_BACKEND_AUTH,     /* its login is refused */
+	METRICS_BACKEND_AUTH,     /* its login is refused, or missing */
 	METRICS_BACKEND_DEGRADED, /* its provider has failed too often in a row */
 };
 

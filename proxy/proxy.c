@@ -30,15 +30,23 @@ not_ready_because(const struct proxy *p)
 	return NULL;
 }
 
+/* A login is all that is missing. */
+static bool
+needs_login(const struct proxy *p)
+{
+	return !p->draining && p->listening && backend_pool_needs_login(p->pool) &&
+	       models_known(p->models);
+}
+
 void
 proxy_tell_readiness(struct proxy *p)
 {
 	const char *reason = not_ready_because(p);
 
 	if (p->link != NULL)
-		supervisor_link_ready(p->link, reason);
-	else if (reason == NULL)
-		announce_ready();
+		supervisor_link_ready(p->link, reason, needs_login(p));
+	else if (reason == NULL || needs_login(p))
+		announce_ready(); /* a restart would not help */
 }
 
 static enum health_state
@@ -95,6 +103,8 @@ backend_figure(const struct proxy *p, const struct backend *b)
 {
 	if (!backend_usable(b))
 		return METRICS_BACKEND_DOWN;
+	if (backend_needs_login(b))
+		return METRICS_BACKEND_AUTH;
 	switch (health_of_backend(p, b)) {
 	case HEALTH_AUTH:
 		return METRICS_BACKEND_AUTH;

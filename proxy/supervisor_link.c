@@ -32,7 +32,8 @@ struct supervisor_link {
 	struct backoff backoff;
 	struct supervisor_link_stats stats, told;
 	bool stats_told;
-	char reason[256];            /* "": ready */
+	char reason[256]; /* "": ready */
+	bool needs_login;
 	bool ready_known;            /* reason has been set */
 	bool backends[BACKENDS_MAX]; /* by id: has been spoken of, and is not gone */
 	unsigned open;
@@ -52,10 +53,11 @@ say_ready(struct supervisor_link *l)
 
 	if (!l->greeted || !l->ready_known)
 		return;
-	control_notify(
-		l->conn, "proxy/ready",
-		ready ? json_pack("{s:b}", "ready", 1)
-		      : json_pack("{s:b,s:o}", "ready", 0, "reason", json_string_lossy(l->reason)));
+	control_notify(l->conn, "proxy/ready",
+	               ready ? json_pack("{s:b}", "ready", 1)
+	                     : json_pack("{s:b,s:o,s:s*}", "ready", 0, "reason",
+	                                 json_string_lossy(l->reason), "needs",
+	                                 l->needs_login ? "login" : NULL));
 }
 
 static void
@@ -88,12 +90,13 @@ on_stats_timer(uv_timer_t *timer)
 }
 
 void
-supervisor_link_ready(struct supervisor_link *l, const char *reason)
+supervisor_link_ready(struct supervisor_link *l, const char *reason, bool needs_login)
 {
 	if (reason == NULL)
 		reason = "";
-	if (l->ready_known && strcmp(l->reason, reason) == 0)
+	if (l->ready_known && strcmp(l->reason, reason) == 0 && l->needs_login == needs_login)
 		return;
+	l->needs_login = needs_login;
 	(void)snprintf(l->reason, sizeof(l->reason), "%s", reason);
 	l->ready_known = true;
 	say_ready(l);

@@ -38,8 +38,9 @@ struct supervisor_link_hooks {
 /* path must outlive it. NULL: no memory. Connects at once. */
 struct supervisor_link *supervisor_link_new(uv_loop_t *loop, const char *path, int64_t generation,
                                             const struct supervisor_link_hooks *hooks, void *arg);
-/* reason NULL: ready. Sent when it differs from what was said last. */
-void supervisor_link_ready(struct supervisor_link *l, const char *reason);
+/* reason NULL: ready. needs_login: a login is all that is missing. Sent when it differs from what
+ * was said last. */
+void supervisor_link_ready(struct supervisor_link *l, const char *reason, bool needs_login);
 /* Sent when it has changed, at most every 100 ms. */
 void supervisor_link_stats(struct supervisor_link *l, const struct supervisor_link_stats *stats);
 void supervisor_link_failed(struct supervisor_link *l, int id, int64_t generation, const char *kind,

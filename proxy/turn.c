@@ -107,9 +107,12 @@ stats_changed(struct turns *ts)
 		ts->config.on_stats(ts->config.arg);
 }
 
+static void refuse_without_login(struct turns *ts);
+
 void
 turns_pump(struct turns *ts)
 {
+	refuse_without_login(ts);
 	admission_set_closed(&ts->admission, backend_pool_usable(ts->config.pool) == 0);
 	stats_changed(ts);
 }
@@ -236,11 +239,36 @@ refuse(struct turn *t)
 	fail_with(t, FAILURE_QUEUE_FULL, "Too many requests are waiting already.");
 }
 
+/* A person has to act first: nobody shall wait for that in a queue. True: the turn is over. */
+static bool
+lacks_login(struct turn *t)
+{
+	if (!backend_pool_needs_login(t->owner->config.pool))
+		return false;
+	fail_with(t, FAILURE_LOGIN_REQUIRED,
+	          "The server has no Codex login: its operator has to log in (codex login).");
+	return true;
+}
+
+static void
+refuse_without_login(struct turns *ts)
+{
+	struct turn *t;
+
+again: /* from the head: whoever is told may end others */
+	DL_FOREACH(ts->turns, t) {
+		if ((t->state == TURN_WAITING || t->state == TURN_PAUSING) && lacks_login(t))
+			goto again;
+	}
+}
+
 static void
 enter(struct turn *t)
 {
 	struct turns *ts = t->owner;
 
+	if (lacks_login(t))
+		return;
 	wait_for_slot(t);
 	if (!admission_enter(&ts->admission, &t->ticket)) {
 		refuse(t);
@@ -501,7 +529,8 @@ begin(struct turn *t)
 {
 	if (t->owner->draining)
 		fail_with(t, FAILURE_DRAINING, "The server is shutting down.");
-	else if (resolve_model(t)) /* an unknown one is told now, not after a wait in the queue */
+	/* an unknown model is told now, not after a wait in the queue */
+	else if (!lacks_login(t) && resolve_model(t))
 		fetch_images(t);
 }
 

@@ -123,7 +123,7 @@ try_again(struct care *c, size_t i)
 }
 
 void
-care_login_changed(struct care *c, bool other_login)
+care_login_changed(struct care *c, bool other_login, bool needed)
 {
 	for (size_t i = 0; i < BACKENDS_MAX; i++) {
 		struct instance *in = fleet_backend(c->fleet, i);
@@ -132,7 +132,7 @@ care_login_changed(struct care *c, bool other_login)
 			continue;
 		if (is_refused(c, i))
 			try_again(c, i);
-		else if (other_login && app_state(instance_current(in)) != APP_STOPPED)
+		else if ((other_login || needed) && app_state(instance_current(in)) != APP_STOPPED)
 			roll_one(c->roll, in, "there is another login");
 	}
 }

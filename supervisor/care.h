@@ -14,8 +14,8 @@ void care_free(struct care *c);
 /* fleet_spec.on_backend_failed. */
 void care_backend_failed(struct care *c, size_t i, const char *kind, const char *message);
 /* The login's file has new contents. other_login: it is somebody else's; else only its tokens are
- * new, which those who are well have fetched themselves. */
-void care_login_changed(struct care *c, bool other_login);
+ * new, which those who are well have fetched themselves. needed: they have none. */
+void care_login_changed(struct care *c, bool other_login, bool needed);
 /* Does the provider refuse the login of some app-server, as far as is known? */
 bool care_login_refused(const struct care *c);
 

@@ -109,7 +109,7 @@ on_launch(void *arg, struct instance *in, int side, struct app_launch *out, stru
 	                            .side = side,
 	                            .generation = app_info(instance_app(in, side)).generation,
 	                            .linked = fleet_member_is_linked(m)};
-	m->says[side].ready = m->drained = false;
+	m->says[side].ready = m->says[side].needs_login = m->drained = false;
 	if (m->backend >= 0 && fleet_member_set_url(m, side) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
 	if (m->backend >= 0)
@@ -228,7 +228,7 @@ static void
 on_proxy_state(struct member *m, int side, struct app_info info)
 {
 	if (info.state != APP_READY)
-		m->says[side].ready = false;
+		m->says[side].ready = m->says[side].needs_login = false;
 	/* callers are refused rather than left waiting for a proxy that does not come */
 	if (info.state == APP_FAILED || (info.state == APP_BACKOFF && !info.ran_ready))
 		listener_shut(m->fleet->spec.listener);
@@ -354,7 +354,7 @@ list_backends(void *arg)
 }
 
 static void
-on_proxy_ready(void *arg, int side, bool ready, const char *why)
+on_proxy_ready(void *arg, int side, bool ready, const char *why, bool needs_login)
 {
 	struct fleet *f = arg;
 	struct member *m = fleet_proxy(f); /* whose side it is */
@@ -365,9 +365,10 @@ on_proxy_ready(void *arg, int side, bool ready, const char *why)
 		           (struct log_field[]){LOG_STR("app", app_name(a))}, 1, "%s",
 		           ready ? "the proxy can serve again" : why);
 	m->says[side].ready = ready;
+	m->says[side].needs_login = needs_login;
 	(void)snprintf(m->says[side].why, sizeof(m->says[side].why), "%s", why != NULL ? why : "");
-	if (ready)
-		app_tell_ready(a);
+	if (ready || needs_login)
+		app_tell_ready(a); /* no restart of it would help */
 	f->spec.on_change(f->spec.arg, m->in);
 }
 

@@ -62,6 +62,8 @@ int fleet_take(struct fleet *f, struct ecosystem *e, struct fleet_changes *chang
 /* Everything that is wanted: of each app one instance, of the app-servers any one, and the proxy,
  * which says so itself. why (may be NULL): what is missing, "" for nothing. */
 bool fleet_is_ready(const struct fleet *f, const char **why);
+/* Is a login all that is missing for that? */
+bool fleet_needs_login(const struct fleet *f);
 /* Is what callers of the API need in a crash loop? */
 bool fleet_is_failed(const struct fleet *f);
 struct proxy_link *fleet_link(struct fleet *f);

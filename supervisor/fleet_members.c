@@ -228,36 +228,59 @@ app_is_ready(const struct fleet *f, const struct ecosystem_app *app)
 /* What callers of the API need: one that is stopped is missing too, but for those that are there
  * only to be started by hand. */
 static const char *
-what_the_api_misses(const struct fleet *f)
+what_the_api_misses(const struct fleet *f, bool *login)
 {
 	const struct member *proxy = fleet_proxy(f), *first = fleet_first_backend(f);
+	int side = proxy != NULL ? instance_current_side(proxy->in) : 0;
 	bool needs_proxy =
 		proxy != NULL && (proxy->app->autostart || state_of(proxy) != APP_STOPPED);
 
+	*login = false;
 	if (needs_proxy && state_of(proxy) != APP_READY)
 		return "the proxy is not ready";
 	if (first != NULL && first->app->autostart && !backends_any_ready(&f->backends))
 		return "no app-server is ready";
-	if (needs_proxy && fleet_member_is_linked(proxy) &&
-	    !proxy->says[instance_current_side(proxy->in)].ready)
-		return proxy->says[instance_current_side(proxy->in)].why;
+	if (needs_proxy && fleet_member_is_linked(proxy) && !proxy->says[side].ready) {
+		*login = proxy->says[side].needs_login;
+		return proxy->says[side].why;
+	}
 	return "";
 }
 
-bool
-fleet_is_ready(const struct fleet *f, const char **why)
+/* Of those that are no part of it. */
+static const char *
+what_else_is_missing(const struct fleet *f)
 {
 	static char text[ECOSYSTEM_NAME_MAX + 32]; /* until the next call */
-	const char *missing = what_the_api_misses(f);
 
-	for (size_t i = 0; i < f->count && missing[0] == '\0'; i++) {
+	for (size_t i = 0; i < f->count; i++) {
 		const struct ecosystem_app *app = f->members[i]->app;
 
 		if (app->role != ECOSYSTEM_PLAIN || app_is_ready(f, app))
 			continue;
 		(void)snprintf(text, sizeof(text), "%s is not ready", app->name);
-		missing = text;
+		return text;
 	}
+	return "";
+}
+
+bool
+fleet_needs_login(const struct fleet *f)
+{
+	bool login;
+
+	(void)what_the_api_misses(f, &login);
+	return login && what_else_is_missing(f)[0] == '\0' && f->started;
+}
+
+bool
+fleet_is_ready(const struct fleet *f, const char **why)
+{
+	bool login;
+	const char *missing = what_the_api_misses(f, &login);
+
+	if (missing[0] == '\0')
+		missing = what_else_is_missing(f);
 	if (why != NULL)
 		*why = missing;
 	return missing[0] == '\0' && f->started;

@@ -24,6 +24,7 @@ struct member {
 	/* A proxy's own last word, by side. */
 	struct {
 		bool ready;
+		bool needs_login; /* that is all */
 		char why[256];
 	} says[2];
 };

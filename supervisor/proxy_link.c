@@ -97,8 +97,13 @@ proxy_link_notification(struct proxy_link *l, struct control_conn *conn, const c
 	if (ready) {
 		bool yes = json_get_bool(params, "ready", false);
 		const char *why = json_get_string(params, "reason");
+		const char *needs = json_get_string(params, "needs");
 
-		l->hooks.on_ready(l->arg, side, yes, yes ? NULL : why != NULL ? why : "not ready");
+		l->hooks.on_ready(l->arg, side, yes,
+		                  yes           ? NULL
+		                  : why != NULL ? why
+		                                : "not ready",
+		                  !yes && needs != NULL && strcmp(needs, "login") == 0);
 	}
 	if (failed)
 		l->hooks.on_backend_failed(l->arg, (int)json_get_int(params, "id", -1),

@@ -15,8 +15,8 @@ struct proxy_link_hooks {
 	int (*side_of)(void *arg, pid_t pid);
 	/* The array of all backends; new reference. */
 	json_t *(*backends)(void *arg);
-	/* why: NULL while ready. */
-	void (*on_ready)(void *arg, int side, bool ready, const char *why);
+	/* why: NULL while ready. needs_login: a login is all that is missing. */
+	void (*on_ready)(void *arg, int side, bool ready, const char *why, bool needs_login);
 	void (*on_backend_failed)(void *arg, int id, unsigned generation, const char *kind,
 	                          const char *message);
 };

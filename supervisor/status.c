@@ -73,13 +73,31 @@ append_instance(json_t *apps, const struct instance *in)
 		(void)json_array_append_new(apps, app_to_json(instance_other(in), in));
 }
 
+bool
+status_login_hint(const struct status_view *v, char *text, size_t size)
+{
+	const char *what = v->login.kind == LOGIN_UNKNOWN
+	                           ? "no login: the auth.json that is there is of no use to codex"
+	                           : "no login";
+	const char *command = v->login_needs_key ? "codex login --with-api-key" : "codex login";
+
+	if (v->login_unwanted)
+		what = "CODEX_REQUIRE_API_KEY_LOGIN: the ChatGPT login is not used";
+	else if (!fleet_needs_login(v->fleet))
+		return false;
+	(void)snprintf(text, size, "%s: run `%s` with CODEX_HOME=%s", what, command, v->codex_home);
+	return true;
+}
+
 static json_t *
 login_to_json(const struct status_view *v)
 {
 	int64_t now = (int64_t)time(NULL);
 	const char *state =
-		v->login_refused
-			? "refused"
+		v->login_unwanted  ? "not_allowed"
+		: v->login_refused ? "refused"
+		: fleet_needs_login(v->fleet)
+			? "required"
 			: login_state_name(login_state(&v->login, now, LOGIN_WARN_HOURS * 3600));
 
 	return json_pack("{s:s, s:o}", "state", state, "expires_at",
@@ -91,14 +109,16 @@ warnings_to_json(const struct status_view *v)
 {
 	json_t *warnings = json_array();
 	int64_t now = (int64_t)time(NULL);
-	char when[LOGIN_TEXT_MAX];
+	char when[LOGIN_TEXT_MAX], hint[STATUS_HINT_MAX];
 
+	if (status_login_hint(v, hint, sizeof(hint)))
+		(void)json_array_append_new(warnings, json_string(hint));
 	if (v->warning[0] != '\0')
 		(void)json_array_append_new(warnings, json_string(v->warning));
 	if (v->reload_warning[0] != '\0')
 		(void)json_array_append_new(warnings,
 		                            json_sprintf("not reloaded: %s", v->reload_warning));
-	if (v->login.kind == LOGIN_CHATGPT &&
+	if (v->login.kind == LOGIN_CHATGPT && !v->login_unwanted &&
 	    login_state(&v->login, now, LOGIN_WARN_HOURS * 3600) != LOGIN_IS_VALID) {
 		login_format(when, &v->login, now);
 		(void)json_array_append_new(
@@ -128,12 +148,17 @@ void
 status_to_line(const struct status_view *v, char *text, size_t size)
 {
 	const char *why;
+	char hint[STATUS_HINT_MAX];
 	bool ready = fleet_is_ready(v->fleet, &why);
-	size_t used = (size_t)snprintf(text, size, "%s%s%s",
-	                               v->state == SUPERVISOR_STOPPING ? "stopping"
-	                               : ready                         ? "ready"
-	                                                               : "not ready: ",
-	                               ready || v->state == SUPERVISOR_STOPPING ? "" : why, "");
+	size_t used;
+
+	if (fleet_needs_login(v->fleet) && status_login_hint(v, hint, sizeof(hint)))
+		why = hint;
+	used = (size_t)snprintf(text, size, "%s%s%s",
+	                        v->state == SUPERVISOR_STOPPING ? "stopping"
+	                        : ready                         ? "ready"
+	                                                        : "not ready: ",
+	                        ready || v->state == SUPERVISOR_STOPPING ? "" : why, "");
 
 	for (size_t i = 0; i < fleet_count(v->fleet) && used < size; i++) {
 		struct app_info info = app_info(instance_current(fleet_instance(v->fleet, i)));

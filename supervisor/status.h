@@ -16,9 +16,16 @@ struct status_view {
 	const char *warning;        /* "" or one line */
 	const char *reload_warning; /* the same */
 	struct login login;
-	bool login_refused; /* by the provider, as far as is known */
+	bool login_refused;     /* by the provider, as far as is known */
+	bool login_needs_key;   /* CODEX_REQUIRE_API_KEY_LOGIN */
+	bool login_unwanted;    /* and there is one of ChatGPT */
+	const char *codex_home; /* where the login would be */
 };
 
+#define STATUS_HINT_MAX 512
+
+/* What is to be done about the login that is missing, or may not be used; false: nothing. */
+bool status_login_hint(const struct status_view *v, char *text, size_t size);
 /* docs/control.md, `status`. New reference; NULL: no memory. */
 json_t *status_to_json(const struct status_view *v);
 /* docs/control.md, one entry of `describe`. */

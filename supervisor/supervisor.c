@@ -43,10 +43,11 @@ struct supervisor {
 	uv_signal_t sigterm, sigint, sigusr1, sighup;
 	uv_timer_t setup_timer; /* until codex is asked again */
 	bool handles_open;      /* the five above */
+	char *codex_home;
 	struct backoff setup_backoff;
 	enum supervisor_state state;
 	uint64_t started_ms;
-	bool told_ready;
+	bool told_ready, told_login;
 	int exit_code;
 };
 
@@ -57,6 +58,14 @@ login(const struct supervisor *s)
 {
 	return s->credentials != NULL ? credentials_login(s->credentials)
 	                              : (struct login){.kind = LOGIN_NONE};
+}
+
+/* A ChatGPT login where only an API key may be. */
+static bool
+login_is_unwanted(const struct supervisor *s)
+{
+	return s->settings->require_api_key_login && s->credentials != NULL &&
+	       credentials_is_chatgpt(s->credentials);
 }
 
 static struct status_view
@@ -70,6 +79,9 @@ view(const struct supervisor *s)
 		.reload_warning = s->reload.warning,
 		.login = login(s),
 		.login_refused = care_login_refused(s->care),
+		.login_needs_key = s->settings->require_api_key_login,
+		.login_unwanted = login_is_unwanted(s),
+		.codex_home = s->codex_home,
 	};
 }
 
@@ -81,23 +93,40 @@ status(void *arg)
 	return status_to_json(&v);
 }
 
+/* Up is what is ready, and what nothing but a login is missing for: that may come at any time. */
+static void
+look_whether_up(struct supervisor *s, const struct status_view *v)
+{
+	bool ready = fleet_is_ready(s->fleet, NULL), needs_login = fleet_needs_login(s->fleet);
+	char hint[STATUS_HINT_MAX];
+
+	if (ready && !s->told_ready) {
+		s->told_ready = true;
+		if (s->configuration->has_proxy)
+			log_info("ready: serving on %s", s->listener.text);
+		else
+			log_info("ready");
+	}
+	if (needs_login && !s->told_login && status_login_hint(v, hint, sizeof(hint)))
+		log_warning("not ready: %s; it is taken up by itself", hint);
+	s->told_login = needs_login;
+	if (s->state != SUPERVISOR_STARTING || (!ready && !needs_login))
+		return;
+	s->state = SUPERVISOR_RUNNING;
+	notify_ready(&s->notify);
+}
+
 static void
 on_change(void *arg, struct instance *in)
 {
 	struct supervisor *s = arg;
 	struct status_view v;
-	char line[256];
+	char line[STATUS_HINT_MAX + 256];
 
 	if (s->fleet == NULL || s->care == NULL)
 		return; /* still being built */
-	if (s->state == SUPERVISOR_STARTING && fleet_is_ready(s->fleet, NULL)) {
-		s->state = SUPERVISOR_RUNNING;
-		if (s->configuration->has_proxy)
-			log_info("ready: serving on %s", s->listener.text);
-		else
-			log_info("ready");
-		notify_ready(&s->notify);
-	}
+	v = view(s);
+	look_whether_up(s, &v);
 	v = view(s);
 	status_to_line(&v, line, sizeof(line));
 	notify_status(&s->notify, line);
@@ -141,8 +170,14 @@ on_login(void *arg, bool other_login)
 
 	if (s->state == SUPERVISOR_STOPPING)
 		return;
+	if (login_is_unwanted(s)) {
+		log_error("CODEX_REQUIRE_API_KEY_LOGIN: the new login in %s is a ChatGPT login: it "
+		          "is not used, what runs goes on with the API key that it has, if any",
+		          s->codex_home);
+		return;
+	}
 	proxy_link_login(fleet_link(s->fleet), login(s).expires_at);
-	care_login_changed(s->care, other_login);
+	care_login_changed(s->care, other_login, fleet_needs_login(s->fleet));
 }
 
 /* --- stopping ------------------------------------------------------------------------------- */
@@ -399,15 +434,16 @@ start_handles(struct supervisor *s, struct err *err)
 static int
 build_care(struct supervisor *s, struct err *err)
 {
-	AUTO_FREE char *home = paths_codex_home(s->settings);
 	int r;
+
+	s->codex_home = paths_codex_home(s->settings);
 
 	roll_init(&s->roll, s->fleet);
 	wishes_init(&s->wishes, s->fleet);
 	s->reload = (struct reload){
 		.configuration = s->configuration, .fleet = s->fleet, .roll = &s->roll};
 	s->care = care_new(&s->loop, s->fleet, &s->roll, (uint64_t)s->settings->drain_timeout_ms);
-	if (s->care == NULL || home == NULL)
+	if (s->care == NULL || s->codex_home == NULL)
 		return err_set(err, -ENOMEM, "out of memory");
 	r = upkeep_new(&s->upkeep, s->fleet, &s->roll, &s->loop,
 	               (uint64_t)s->settings->check_interval_ms);
@@ -415,7 +451,14 @@ build_care(struct supervisor *s, struct err *err)
 		return err_set(err, r, "%s", strerror(-r));
 	if (!s->configuration->has_recipe)
 		return 0;
-	r = credentials_new(&s->credentials, &s->loop, home, on_login, s, err);
+	r = credentials_new(&s->credentials, &s->loop, s->codex_home, on_login, s, err);
+	if (r == 0 && login_is_unwanted(s))
+		return err_set(
+			err, -EINVAL,
+			"CODEX_REQUIRE_API_KEY_LOGIN: the login in %s is a ChatGPT login: use "
+			"`codex login --with-api-key`, or unset it where nobody else has that "
+			"login",
+			s->codex_home);
 	if (r == 0)
 		proxy_link_login(fleet_link(s->fleet), login(s).expires_at);
 	return r;
@@ -546,5 +589,6 @@ supervisor_run(struct configuration *c)
 	free(s.runtime_dir);
 	free(s.state_dir);
 	free(s.control_path);
+	free(s.codex_home);
 	return s.exit_code;
 }

@@ -19,8 +19,8 @@ struct mapping {
 
 #define INVALID "invalid_request_error"
 
-/* A broken login of the server (FAILURE_UPSTREAM_AUTH) is a 503, never a 401: the caller's key is
- * well. */
+/* A broken or missing login of the server (FAILURE_UPSTREAM_AUTH, FAILURE_LOGIN_REQUIRED) is a 503,
+ * never a 401: the caller's key is well. */
 static const struct mapping mappings[] = {
 	{FAILURE_INVALID_REQUEST,      400, INVALID,              "",                         -1, false},
 	{FAILURE_CONTEXT_LENGTH,       400, INVALID,              "context_length_exceeded",  -1, false},
@@ -32,6 +32,7 @@ static const struct mapping mappings[] = {
 	{FAILURE_RATE_LIMITED,         429, "rate_limit_error",   "rate_limit_exceeded",      -1, false},
 	{FAILURE_CAPACITY,             429, "rate_limit_error",   "resource_unavailable",     -1, false},
 	{FAILURE_UPSTREAM_AUTH,        503, "server_error",       "upstream_auth_failed",     -1, true },
+	{FAILURE_LOGIN_REQUIRED,       503, "server_error",       "login_required",           -1, true },
 	{FAILURE_UPSTREAM_OVERLOADED,  503, "server_error",       "server_is_overloaded",     5,  false},
 	{FAILURE_UPSTREAM_ERROR,       502, "server_error",       "upstream_error",           -1, false},
 	{FAILURE_UPSTREAM_UNREACHABLE, 502, "server_error",       "upstream_unreachable",     -1, false},

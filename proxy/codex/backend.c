@@ -8,18 +8,13 @@
 #include "proxy/codex/backend_internal.h"
 #include "proxy/codex/server_requests.h"
 
-#define CALL_TIMEOUT_MS   10000
 #define RECONNECT_BASE_MS 50
 #define RECONNECT_MAX_MS  5000
-/* Codex learns of new models while it runs. */
-#define MODELS_REFRESH_MS 600000
-/* Pages of the model list; it has one. */
-#define MODEL_PAGES_MAX   50
 
 static void connect_now(struct backend *b);
 
-static void
-set_state(struct backend *b, enum backend_state state, const char *reason)
+void
+backend_set_state(struct backend *b, enum backend_state state, const char *reason)
 {
 	bool was_usable = b->state == BACKEND_USABLE;
 
@@ -83,9 +78,13 @@ disconnect(struct backend *b, const char *why)
 		return;
 	if (b->call != 0)
 		rpc_abandon(rpc, b->call);
-	b->call = 0;
+	if (b->login_call != 0)
+		rpc_abandon(rpc, b->login_call);
+	b->call = b->login_call = 0;
+	b->needs_login = false; /* as far as is known */
 	sweep_stop(&b->sweep, false);
-	set_state(b, BACKEND_WAITING, why); /* first: no turn may come here again meanwhile */
+	backend_set_state(b, BACKEND_WAITING,
+	                  why); /* first: no turn may come here again meanwhile */
 	lose_threads(b);
 	if (b->rpc == rpc) /* else somebody who was told has connected again */
 		b->rpc = NULL;
@@ -111,186 +110,20 @@ retry_later(struct backend *b, const char *why)
 	(void)uv_timer_start(&b->timer, on_reconnect, delay, 0); /* a live handle */
 }
 
-/* What we asked was not answered as it must be. */
-static void
-break_off(struct backend *b, const char *why)
+void
+backend_break_off(struct backend *b, const char *why)
 {
 	disconnect(b, why);
 	retry_later(b, why);
-}
-
-/* --- becoming usable ------------------------------------------------------------------------- */
-
-static void
-on_sweep(uv_timer_t *timer)
-{
-	struct backend *b = timer->data;
-
-	if (b->state == BACKEND_USABLE)
-		sweep_look(&b->sweep, b->rpc);
-}
-
-static void ask_models(struct backend *b, const char *cursor);
-
-static void
-on_refresh(uv_timer_t *timer)
-{
-	struct backend *b = timer->data;
-
-	if (b->state == BACKEND_USABLE && b->call == 0)
-		ask_models(b, NULL);
-}
-
-static void
-refresh_later(struct backend *b)
-{
-	(void)uv_timer_start(&b->timer, on_refresh, MODELS_REFRESH_MS, 0); /* a live handle */
-}
-
-static void
-take_models(struct backend *b)
-{
-	struct backend_pool *pool = b->pool;
-	bool first = b->state == BACKEND_LISTING;
-	bool same = json_equal(pool->models, b->models) == 1;
-
-	if (!same) {
-		json_decref(pool->models);
-		pool->models = json_incref(b->models);
-	}
-	refresh_later(b);
-	if (!first) {
-		if (!same)
-			backend_pool_changed(pool);
-		return;
-	}
-	log_info("app-server %d: connected, %zu models", b->id, json_array_size(b->models));
-	backoff_reset(&b->backoff);
-	sweep_reclaim(&b->sweep, b->rpc);
-	(void)uv_timer_start(&b->sweep_timer, on_sweep, pool->config.sweep_interval_ms,
-	                     pool->config.sweep_interval_ms);
-	set_state(b, BACKEND_USABLE, "");
-}
-
-static void
-on_models(void *arg, json_t *result, const struct rpc_error *error)
-{
-	struct backend *b = arg;
-	json_t *page = json_get_array(result, "data");
-	const char *cursor = json_get_string(result, "nextCursor");
-
-	b->call = 0;
-	if (error != NULL || page == NULL) {
-		if (b->state == BACKEND_LISTING)
-			break_off(b, error != NULL ? error->message : "no model list");
-		else
-			refresh_later(b);
-		return;
-	}
-	(void)json_array_extend(b->models, page);
-	if (cursor != NULL && ++b->pages < MODEL_PAGES_MAX)
-		ask_models(b, cursor);
-	else
-		take_models(b);
-}
-
-/* cursor NULL: from the beginning. */
-static void
-ask_models(struct backend *b, const char *cursor)
-{
-	json_auto_t *params = json_pack("{s:s*}", "cursor", cursor);
-	size_t len = 0;
-	AUTO_FREE char *text = json_to_text(params, &len);
-
-	if (cursor == NULL) {
-		json_decref(b->models);
-		b->models = json_array();
-		b->pages = 0;
-	}
-	if (text != NULL)
-		b->call = rpc_call(b->rpc, "model/list", text, len, CALL_TIMEOUT_MS, on_models, b);
-	if (b->call != 0)
-		return;
-	if (b->state == BACKEND_LISTING)
-		break_off(b, "the model list could not be asked for");
-	else
-		refresh_later(b);
-}
-
-static void
-on_initialized(void *arg, json_t *result, const struct rpc_error *error)
-{
-	struct backend *b = arg;
-
-	b->call = 0;
-	if (error != NULL) {
-		break_off(b, error->message);
-		return;
-	}
-	rpc_notify(b->rpc, "initialized");
-	set_state(b, BACKEND_LISTING, "the model list is not known yet");
-	ask_models(b, NULL);
-}
-
-/* What we have no use for is not sent to us. */
-static json_t *
-unwanted_notifications(bool transcript)
-{
-	static const char *const names[] = {
-		"thread/started",
-		"thread/settings/updated",
-		"thread/status/changed",
-		"warning",
-		"configWarning",
-		"remoteControl/status/changed",
-		"item/completed",
-		"item/reasoning/summaryPartAdded",
-		"item/reasoning/textDelta",
-		"item/commandExecution/outputDelta",
-		"turn/diff/updated",
-		"turn/plan/updated",
-	};
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < NELEM(names); i++)
-		/* raw events would say it better, but there are none then */
-		if (!transcript || strcmp(names[i], "item/completed") != 0)
-			(void)json_array_append_new(list, json_string(names[i]));
-	return list;
-}
-
-/* NULL: no memory. */
-static json_t *
-initialize_params(const struct backend_pool_config *config)
-{
-	json_t *capabilities =
-		json_pack("{s:b,s:o}", "requestAttestation", 0, "optOutNotificationMethods",
-	                  unwanted_notifications(config->transcript));
-
-	if (!config->transcript)
-		(void)json_object_set_new(capabilities, "experimentalApi", json_true());
-	return json_pack("{s:{s:s,s:n,s:s},s:o}", "clientInfo", "name", "codex-sidecar", "title",
-	                 "version", config->client_version, "capabilities", capabilities);
 }
 
 static void
 on_open(void *arg, struct rpc *rpc)
 {
 	struct backend *b = arg;
-	json_auto_t *params = NULL;
-	AUTO_FREE char *text = NULL;
-	size_t len = 0;
 
-	if (rpc != b->rpc)
-		return;
-	params = initialize_params(&b->pool->config);
-	text = json_to_text(params, &len);
-	set_state(b, BACKEND_GREETING, "it has not answered initialize yet");
-	if (text != NULL)
-		b->call =
-			rpc_call(rpc, "initialize", text, len, CALL_TIMEOUT_MS, on_initialized, b);
-	if (b->call == 0)
-		break_off(b, "initialize could not be sent");
+	if (rpc == b->rpc)
+		backend_greet(b);
 }
 
 /* --- hearing --------------------------------------------------------------------------------- */
@@ -330,6 +163,8 @@ on_notification(void *arg, struct rpc *rpc, const char *method, json_t *params)
 
 	if (strcmp(method, "account/rateLimits/updated") == 0)
 		account_limits_hear(&b->pool->limits, params);
+	else if (strcmp(method, "account/updated") == 0 && b->state >= BACKEND_LISTING)
+		backend_ask_login(b);
 	else if (t != NULL)
 		thread_on_notification(t, method, params);
 }
@@ -363,8 +198,8 @@ on_closed(void *arg, struct rpc *rpc, const char *reason)
 	struct backend *b = arg;
 
 	if (rpc == b->rpc) {
-		b->call = 0; /* it has been answered */
-		break_off(b, reason);
+		b->call = b->login_call = 0; /* they have been answered */
+		backend_break_off(b, reason);
 	}
 	let_go(b);
 }
@@ -384,11 +219,11 @@ connect_now(struct backend *b)
 
 	if (b->rpc != NULL)
 		return;
-	set_state(b, BACKEND_CONNECTING, "connecting");
+	backend_set_state(b, BACKEND_CONNECTING, "connecting");
 	r = rpc_open(&b->rpc, b->pool->vhost, b->pool->config.loop, b->url, &handlers, b, &err);
 	if (r < 0) {
 		b->rpc = NULL;
-		set_state(b, BACKEND_WAITING, err.text);
+		backend_set_state(b, BACKEND_WAITING, err.text);
 		retry_later(b, err.text);
 		return;
 	}
@@ -498,7 +333,7 @@ backend_down(struct backend_pool *pool, int id, const char *reason, int64_t next
 	if (b == NULL)
 		return; /* as good as unknown */
 	disconnect(b, reason);
-	set_state(b, BACKEND_DOWN, reason);
+	backend_set_state(b, BACKEND_DOWN, reason);
 	if (next_retry_ms >= 0)
 		(void)err_set(&b->reason, 0, "%s, next try in %lld ms", reason,
 		              (long long)next_retry_ms);
@@ -521,6 +356,12 @@ bool
 backend_usable(const struct backend *b)
 {
 	return b->state == BACKEND_USABLE;
+}
+
+bool
+backend_needs_login(const struct backend *b)
+{
+	return b->state == BACKEND_USABLE && b->needs_login;
 }
 
 int

@@ -1,7 +1,8 @@
 /* backend: one app-server as the proxy sees it, and the pool of them.
  *
  * A backend connects, initializes, learns the model list, and keeps that up with backoff. It is
- * usable when all three are done. */
+ * usable when all three are done. One whose provider needs a login that is not there is usable too,
+ * but takes no turns. */
 #ifndef SIDECAR_PROXY_CODEX_BACKEND_H
 #define SIDECAR_PROXY_CODEX_BACKEND_H
 
@@ -47,19 +48,23 @@ void backend_retain(struct backend_pool *pool, const int *ids, size_t count);
 /* No new turn is given to it from now on, until the next up. */
 void backend_drain(struct backend_pool *pool, int id);
 
-/* The usable, not draining backend with the fewest turns; NULL: none. */
+/* The backend with the fewest turns of those that take some: usable, not draining, not without a
+ * login; NULL: none. */
 struct backend *backend_pick(struct backend_pool *pool);
 /* NULL unless that id is known. */
 struct backend *backend_find(struct backend_pool *pool, int id);
 bool backend_usable(const struct backend *b);
+bool backend_needs_login(const struct backend *b);
 int backend_id(const struct backend *b);
 int64_t backend_generation(const struct backend *b);
-unsigned backend_turns(const struct backend *b); /* running now */
-unsigned backend_pool_usable(const struct backend_pool *pool);
+unsigned backend_turns(const struct backend *b);               /* running now */
+unsigned backend_pool_usable(const struct backend_pool *pool); /* that take turns */
+/* None takes turns, and it is a login that is missing. */
+bool backend_pool_needs_login(const struct backend_pool *pool);
 unsigned backend_pool_turns(const struct backend_pool *pool);
 /* Threads not yet let go, those of turns that are over included. */
 unsigned backend_pool_threads(const struct backend_pool *pool);
-/* Why none is usable, for /readyz: a static or pool-owned sentence, "" when one is. */
+/* Why none takes turns, for /readyz: a static or pool-owned sentence, "" when one is. */
 const char *backend_pool_reason(const struct backend_pool *pool);
 
 /* The model list of the backend that answered last: array of app-server model objects (borrowed,

@@ -1,5 +1,5 @@
-/* backend_internal: a backend's and the pool's state, shared by backend.c (one app-server) and
- * backend_pool.c (all of them). */
+/* backend_internal: a backend's and the pool's state, shared by backend.c (one app-server),
+ * backend_greet.c (how it becomes usable) and backend_pool.c (all of them). */
 #ifndef SIDECAR_PROXY_CODEX_BACKEND_INTERNAL_H
 #define SIDECAR_PROXY_CODEX_BACKEND_INTERNAL_H
 
@@ -25,12 +25,14 @@ struct backend {
 	int64_t generation;
 	enum backend_state state;
 	bool draining;
+	bool needs_login;  /* its provider wants one, and it has none */
 	bool removed;      /* freed when its last handle has gone */
 	struct err reason; /* why it is not usable: text only */
 	struct rpc *rpc;   /* the current one */
 	unsigned open;     /* rpcs and timers that may still call back */
 	uint64_t call;     /* initialize or model/list, under way */
-	uv_timer_t timer;  /* the next try, or the next look at the models */
+	uint64_t login_call;
+	uv_timer_t timer; /* the next try, or the next look at the models */
 	uv_timer_t sweep_timer;
 	struct backoff backoff;
 	struct sweep sweep;
@@ -59,6 +61,16 @@ struct backend_pool {
 
 /* Idempotent: its threads are lost; freed when its last handle has gone. */
 void backend_remove(struct backend *b);
+void backend_set_state(struct backend *b, enum backend_state state, const char *reason);
+/* What we asked was not answered as it must be. */
+void backend_break_off(struct backend *b, const char *why);
+
+/* backend_greet.c */
+
+/* It is connected: asks what makes it usable. */
+void backend_greet(struct backend *b);
+/* Again: it may have changed. */
+void backend_ask_login(struct backend *b);
 
 /* backend_pool.c */
 

@@ -102,7 +102,7 @@ backend_find(struct backend_pool *pool, int id)
 static bool
 takes_turns(const struct backend *b)
 {
-	return b->state == BACKEND_USABLE && !b->draining;
+	return b->state == BACKEND_USABLE && !b->draining && !b->needs_login;
 }
 
 struct backend *
@@ -150,6 +150,25 @@ backend_pool_threads(const struct backend_pool *pool)
 	return n;
 }
 
+/* NULL: there is none. */
+static const struct backend *
+without_login(const struct backend_pool *pool)
+{
+	const struct backend *b;
+
+	DL_FOREACH(pool->backends, b) {
+		if (backend_needs_login(b) && !b->draining)
+			return b;
+	}
+	return NULL;
+}
+
+bool
+backend_pool_needs_login(const struct backend_pool *pool)
+{
+	return backend_pool_usable(pool) == 0 && without_login(pool) != NULL;
+}
+
 const char *
 backend_pool_reason(const struct backend_pool *pool)
 {
@@ -159,6 +178,13 @@ backend_pool_reason(const struct backend_pool *pool)
 
 	if (backend_pool_usable(pool) > 0)
 		return "";
+	b = without_login(pool);
+	if (b != NULL) {
+		(void)err_set(text, 0,
+		              "no login: the provider of app-server %d needs one (codex login)",
+		              b->id);
+		return text->text;
+	}
 	DL_FOREACH(pool->backends, b) {
 		if (b->removed)
 			continue;

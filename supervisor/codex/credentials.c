@@ -15,7 +15,7 @@
 
 #define AUTH_MAX    ((size_t)1 << 20) /* a few KB of tokens */
 #define DEBOUNCE_MS 250               /* a file is written in several steps */
-#define RETRY_MS    5000              /* a folder that is not there cannot be watched */
+#define RETRY_MS    500               /* a folder that is not there cannot be watched */
 /* Symbolic links: to a mounted secret, which is one to ..data, which is one to a folder. */
 #define HOPS_MAX    4
 
@@ -32,6 +32,7 @@ struct credentials {
 	char *identity; /* of the same */
 	bool is_chatgpt;
 	struct login login;
+	bool gone; /* what was there is not */
 	struct watch watches[HOPS_MAX];
 	uv_timer_t timer;
 	unsigned open;
@@ -57,7 +58,7 @@ credentials_identify(char **out, bool *is_chatgpt, const char *text, size_t len)
 	if (asprintf(out, "%s\n%s\n%s", mode, account != NULL ? account : "",
 	             key != NULL ? key : "") < 0)
 		return -ENOMEM;
-	*is_chatgpt = tokens != NULL;
+	*is_chatgpt = tokens != NULL && strcmp(mode, "apikey") != 0;
 	return 0;
 }
 
@@ -80,11 +81,16 @@ take(struct credentials *c, bool *other_login)
 	size_t len;
 	int r = file_read(&text, &len, c->path, AUTH_MAX, NULL);
 
-	if (r == 0 && c->text != NULL && strcmp(c->text, text) == 0)
-		return false;
+	if (r == 0 && c->text != NULL && strcmp(c->text, text) == 0) {
+		bool back = c->gone;
+
+		c->gone = *other_login = false;
+		return back; /* who was started meanwhile has none */
+	}
 	if (r == 0)
 		r = credentials_identify(&identity, &c->is_chatgpt, text, len);
 	if (r < 0 || identity == NULL) {
+		c->gone = true;
 		log_debug("%s: no login to be read there: %s", c->path, strerror(-r));
 		if (c->text == NULL)
 			c->login.kind = r == -ENOENT ? LOGIN_NONE : LOGIN_UNKNOWN;
@@ -94,6 +100,7 @@ take(struct credentials *c, bool *other_login)
 	*other_login = c->identity == NULL || strcmp(c->identity, identity) != 0;
 	free(c->identity);
 	free(c->text);
+	c->gone = false;
 	c->identity = identity;
 	c->text = text;
 	text = NULL;
@@ -173,7 +180,8 @@ on_timer(uv_timer_t *timer)
 	if (watch_all(c) < 0)
 		look_in(c, RETRY_MS);
 	if (take(c, &other_login)) {
-		log_info("%s: %s", c->path, other_login ? "another login" : "new tokens");
+		log_info("%s: %s", c->path,
+		         other_login ? "another login" : "new tokens, or there again");
 		c->fn(c->arg, other_login);
 	}
 }
@@ -206,8 +214,8 @@ credentials_new(struct credentials **out, uv_loop_t *loop, const char *codex_hom
 	c->open = 1 + HOPS_MAX;
 	r = watch_all(c);
 	if (r < 0) {
-		log_warning("%s cannot be watched: %s; looking again every %d s", codex_home,
-		            strerror(-r), RETRY_MS / 1000);
+		log_warning("%s cannot be watched: %s; looking again every %d ms", codex_home,
+		            strerror(-r), RETRY_MS);
 		look_in(c, RETRY_MS);
 	}
 	(void)take(c, &other_login); /* what there is at the start is no change */

@@ -17,8 +17,9 @@ int credentials_identify(char **out, bool *is_chatgpt, const char *text, size_t 
 
 struct credentials;
 
-/* other_login: another mode, account or key than before, or the first one at all. A file that is
- * gone, or half written, is no news: what runs has its login in memory. */
+/* other_login: another mode, account or key than before, or the first one at all; else new tokens,
+ * or the same text that was gone for a while. A file that is gone, or half written, is no news:
+ * what runs has its login in memory. */
 typedef void (*credentials_fn)(void *arg, bool other_login);
 
 /* Watches codex_home/auth.json, and where it links to. */

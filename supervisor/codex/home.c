@@ -10,7 +10,7 @@
 #include "common/file.h"
 #include "common/paths.h"
 
-#define CONFIG_MAX ((size_t)1 << 20) /* a config.toml is a few KB */
+#define FILE_MAX ((size_t)1 << 20) /* both are a few KB */
 
 /* Makes path a symbolic link to target, also when that does not exist (yet). */
 static int
@@ -39,7 +39,7 @@ ensure_file(const char *path, const char *text, struct err *err)
 	size_t len;
 
 	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-	    file_read(&now, &len, path, CONFIG_MAX, NULL) == 0 && strcmp(now, text) == 0)
+	    file_read(&now, &len, path, FILE_MAX, NULL) == 0 && strcmp(now, text) == 0)
 		return 0;
 	return file_write_atomic(path, text, strlen(text), 0600, err);
 }
@@ -69,8 +69,25 @@ link_from(const char *dir, const char *user_home, const char *name, struct err *
 	return ensure_link(path, target, err);
 }
 
+static int
+make_login(const char *dir, const char *user_home, const char *text, struct err *err)
+{
+	AUTO_FREE char *path = paths_join(dir, "auth.json");
+
+	if (text == NULL)
+		return link_from(dir, user_home, "auth.json", err);
+	if (path == NULL)
+		return err_set(err, -ENOMEM, "out of memory");
+	if (text[0] != '\0')
+		return ensure_file(path, text, err);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return err_set(err, -errno, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
 int
-codex_home_make(const char *dir, const char *user_home, const char *config_toml, struct err *err)
+codex_home_make(const char *dir, const char *user_home, const char *config_toml,
+                const char *auth_json, struct err *err)
 {
 	AUTO_FREE char *config = paths_join(dir, "config.toml");
 	AUTO_FREE char *logs = paths_join(dir, "logs_2.sqlite");
@@ -81,7 +98,7 @@ codex_home_make(const char *dir, const char *user_home, const char *config_toml,
 		return err_set(err, -ENOMEM, "out of memory");
 	r = file_make_dir(dir, 0700, err);
 	if (r == 0)
-		r = link_from(dir, user_home, "auth.json", err);
+		r = make_login(dir, user_home, auth_json, err);
 	if (r == 0)
 		r = config_toml != NULL ? ensure_file(config, config_toml, err)
 		                        : link_from(dir, user_home, "config.toml", err);

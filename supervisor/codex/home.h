@@ -8,10 +8,11 @@
 #include "common/common.h"
 #include "common/err.h"
 
-/* Makes or mends dir (0700): the login linked to user_home's, the diagnostic database blocked.
- * config_toml: written as config.toml (0600); NULL: the user's own is linked. */
+/* Makes or mends dir (0700): the diagnostic database blocked. config_toml and auth_json: written
+ * there (0600); NULL: the user's own is linked, which codex writes to when it refreshes a login;
+ * auth_json "": none. */
 int codex_home_make(const char *dir, const char *user_home, const char *config_toml,
-                    struct err *err) MUST_CHECK;
+                    const char *auth_json, struct err *err) MUST_CHECK;
 /* A home without login or databases, to ask codex about its configuration and its models. */
 int codex_home_make_probe(const char *dir, const char *user_home, struct err *err) MUST_CHECK;
 

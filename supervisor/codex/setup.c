@@ -11,6 +11,7 @@
 #include "common/file.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/login.h"
 #include "common/paths.h"
 #include "supervisor/capture.h"
 #include "supervisor/codex/binary.h"
@@ -400,24 +401,46 @@ tuning(const struct codex_setup *s)
 	                                               : USER_CONFIG_TUNED;
 }
 
+/* The login that an app-server is given instead of a link to the user's; NULL: the link. An API key
+ * is never refreshed, so a copy will do, and what is put in its place meanwhile is not read. */
+static char *
+own_login(const struct codex_setup *s)
+{
+	AUTO_FREE char *path = paths_join(s->user_home, "auth.json");
+	struct login login = {.kind = LOGIN_NONE};
+	struct err err;
+	char *text = NULL;
+	size_t len;
+
+	if (!s->settings->require_api_key_login)
+		return NULL;
+	if (path != NULL && file_read(&text, &len, path, AUTH_MAX, NULL) == 0 &&
+	    login_parse(&login, text, len, &err) == 0 && login.kind == LOGIN_API_KEY)
+		return text;
+	free(text);
+	return strdup("");
+}
+
 int
 codex_setup_launch(struct codex_setup *s, int instance, const char *listen, struct app_launch *out,
                    struct err *err)
 {
 	AUTO_FREE char *work = codex_setup_work_dir(s);
 	AUTO_FREE char *home = NULL;
+	AUTO_FREE char *auth = own_login(s);
 	struct codex_recipe recipe = {.settings = s->settings};
 	struct user_config config;
 	int r;
 
-	if (work == NULL || asprintf(&home, "%s/home-%d", s->state_dir, instance) < 0)
+	if (work == NULL || (auth == NULL && s->settings->require_api_key_login) ||
+	    asprintf(&home, "%s/home-%d", s->state_dir, instance) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
 	r = user_config_derive(&config, s->user_config, tuning(s), err);
 	if (r < 0)
 		return r;
 	r = file_make_dir(work, 0700, err);
 	if (r == 0)
-		r = codex_home_make(home, s->user_home, config.toml, err);
+		r = codex_home_make(home, s->user_home, config.toml, auth, err);
 	/* a killed one leaves its socket; nobody must connect to that */
 	if (strncmp(listen, "unix://", 7) == 0)
 		(void)unlink(listen + 7);

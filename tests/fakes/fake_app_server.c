@@ -36,6 +36,7 @@ static struct {
 	struct thread *threads;
 	struct fault faults[FAULTS_MAX];
 	size_t fault_count;
+	bool no_login;
 	unsigned keep_loaded; /* unsubscribes that will not unload, as codex has some in a burst */
 	FILE *record;
 	unsigned ids;
@@ -349,11 +350,33 @@ on_thread_read(struct connection *c, const char *id, const json_t *params)
 	respond(c, id, result);
 }
 
+static void
+on_auth_status(struct connection *c, const char *id, const json_t *params)
+{
+	respond(c, id,
+	        server.no_login ? "{\"authMethod\":null,\"authToken\":null,"
+	                          "\"requiresOpenaiAuth\":true}"
+	                        : "{\"authMethod\":\"apikey\",\"authToken\":null,"
+	                          "\"requiresOpenaiAuth\":true}");
+}
+
+static void
+on_account_read(struct connection *c, const char *id, const json_t *params)
+{
+	respond(c, id,
+	        server.no_login ? "{\"account\":null,\"userId\":null,\"requiresOpenaiAuth\":true,"
+	                          "\"workspaceRouting\":null}"
+	                        : "{\"account\":{\"type\":\"apiKey\"},\"userId\":null,"
+	                          "\"requiresOpenaiAuth\":true,\"workspaceRouting\":null}");
+}
+
 static const struct call {
 	const char *method;
 	void (*run)(struct connection *c, const char *id, const json_t *params);
 } calls[] = {
 	{"initialize",          on_initialize    },
+        {"getAuthStatus",       on_auth_status   },
+	{"account/read",        on_account_read  },
         {"model/list",          on_model_list    },
 	{"thread/start",        on_thread_start  },
         {"thread/inject_items", on_inject_items  },
@@ -489,7 +512,13 @@ order(const char *line)
 
 	if (sscanf(line, "keep-loaded %u", &server.keep_loaded) == 1)
 		return;
-	if (strcmp(line, "clear") == 0) {
+	if (strcmp(line, "login") == 0 || strcmp(line, "logout") == 0) {
+		server.no_login = strcmp(line, "logout") == 0;
+		notify_all(
+			text_printf("{\"method\":\"account/updated\",\"params\":{\"authMode\":%s,"
+		                    "\"planType\":null},\"emittedAtMs\":%lld}",
+		                    server.no_login ? "null" : "\"apikey\"", now_ms()));
+	} else if (strcmp(line, "clear") == 0) {
 		server.fault_count = 0;
 	} else if (strcmp(line, "drop") == 0) {
 		for (struct connection *c = connections; c != NULL; c = c->next)
@@ -564,7 +593,7 @@ usage(FILE *out)
 		"  --control      read orders from stdin, one a line, each confirmed on stdout\n"
 		"  ORDER          mute|cut METHOD [TIMES] | rpc-error METHOD [TIMES [CODE]] | "
 		"clear |\n"
-		"                 drop | close-threads | keep-loaded TIMES\n",
+		"                 drop | close-threads | keep-loaded TIMES | login | logout\n",
 		out);
 }
 

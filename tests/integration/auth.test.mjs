@@ -164,9 +164,12 @@ test('a provider that fails: replaced without a gap, but not again within 30 s',
 test('the real codex: refused, resting, and serving within 2 s of a new login', needsCodex, async (t) => {
   const p = await pair(t, {
     config: (provider) => provider.toml.replace('env_key = "UPSTREAM_KEY"', 'requires_openai_auth = true'),
+    wait: false,
   });
   const s = p.sidecar;
+  await s.line((l) => /not ready: no login/.test(l.msg), 'the login to be missed');
   login(s, apiKey('sk-old'));
+  await s.ready();
   await s.line((l) => /app-server-0: stopping -> stopped/.test(l.msg), 'the first login to be taken');
   const refuse = async () => assert.equal((await chat(p.port, '!status 401 no')).status, 503);
   let from = s.mark;

@@ -31,8 +31,9 @@ static struct {
 	struct backend backend;
 	int64_t generation;
 	bool usable;
-	bool no_memory;         /* for threads */
-	bool none_to_pick;      /* although usable */
+	bool no_memory;    /* for threads */
+	bool none_to_pick; /* although usable */
+	bool needs_login;
 	bool retrying;          /* every thread, the provider */
 	struct thread *threads; /* that work */
 	unsigned begun, cancelled;
@@ -69,6 +70,12 @@ unsigned
 backend_pool_usable(const struct backend_pool *pool)
 {
 	return codex.usable;
+}
+
+bool
+backend_pool_needs_login(const struct backend_pool *pool)
+{
+	return codex.needs_login;
 }
 
 struct thread *

@@ -99,6 +99,71 @@ a_refusal_to_begin_is_tried_again(void **state)
 }
 
 static void
+one_without_a_login_takes_no_turns_until_it_has_one(void **state)
+{
+	static const char *const orders[] = {"logout", NULL};
+
+	fake_start(&fake, "fake.sock", orders);
+	backend_up(pool, 0, fake.url, 7);
+	RUN_UNTIL(backend_pool_needs_login(pool));
+	assert_true(backend_usable(backend_find(pool, 0)));
+	assert_true(backend_needs_login(backend_find(pool, 0)));
+	assert_int_equal(json_array_size(backend_pool_models(pool)), 2);
+	assert_null(backend_pick(pool));
+	assert_int_equal(backend_pool_usable(pool), 0);
+	assert_string_equal(backend_pool_reason(pool),
+	                    "no login: the provider of app-server 0 needs one (codex login)");
+	assert_int_equal(changes, 1);
+	fake_order(&fake, "login");
+	RUN_UNTIL(backend_pool_usable(pool) == 1);
+	assert_false(backend_pool_needs_login(pool));
+	assert_int_equal(changes, 2);
+	fake_order(&fake, "logout");
+	RUN_UNTIL(backend_pool_needs_login(pool));
+	/* what is not connected may have one when it is back */
+	backend_down(pool, 0, "gone", -1);
+	assert_false(backend_pool_needs_login(pool));
+	assert_string_equal(backend_pool_reason(pool), "app-server 0: gone");
+}
+
+static void
+one_with_a_login_serves_while_another_has_none(void **state)
+{
+	static const char *const orders[] = {"logout", NULL};
+
+	fake_start(&other, "other.sock", orders);
+	backend_up(pool, 1, other.url, 1);
+	RUN_UNTIL(backend_pool_needs_login(pool));
+	connected();
+	assert_false(backend_pool_needs_login(pool));
+	assert_ptr_equal(backend_pick(pool), backend_find(pool, 0));
+	assert_string_equal(backend_pool_reason(pool), "");
+}
+
+static void
+an_app_server_that_knows_only_account_read_is_asked_that(void **state)
+{
+	static const char *const orders[] = {"logout", "rpc-error getAuthStatus 1 -32600", NULL};
+
+	fake_start(&fake, "fake.sock", orders);
+	backend_up(pool, 0, fake.url, 7);
+	RUN_UNTIL(backend_pool_needs_login(pool));
+	assert_int_equal(heard(&fake, "\"account/read\""), 1);
+}
+
+static void
+one_that_cannot_say_whether_it_has_a_login_is_taken_as_it_is(void **state)
+{
+	static const char *const orders[] = {"logout", "rpc-error getAuthStatus 1 -32600",
+	                                     "rpc-error account/read 1 -32603", NULL};
+
+	fake_start(&fake, "fake.sock", orders);
+	backend_up(pool, 0, fake.url, 7);
+	RUN_UNTIL(backend_pool_usable(pool) == 1 && heard(&fake, "\"account/read\"") == 1);
+	assert_false(backend_needs_login(backend_find(pool, 0)));
+}
+
+static void
 an_address_that_cannot_be_is_a_reason_and_no_crash(void **state)
 {
 	backend_up(pool, 0, "http://nowhere", 1);
@@ -517,6 +582,10 @@ main(int argc, char **argv)
 		with_fakes(usable_means_connected_initialized_and_the_models_known),
 		with_fakes(one_that_is_not_there_yet_is_tried_again),
 		with_fakes(a_refusal_to_begin_is_tried_again),
+		with_fakes(one_without_a_login_takes_no_turns_until_it_has_one),
+		with_fakes(one_with_a_login_serves_while_another_has_none),
+		with_fakes(an_app_server_that_knows_only_account_read_is_asked_that),
+		with_fakes(one_that_cannot_say_whether_it_has_a_login_is_taken_as_it_is),
 		with_fakes(an_address_that_cannot_be_is_a_reason_and_no_crash),
 		with_fakes(a_cut_connection_fails_every_turn_at_once_and_is_made_again),
 		with_fakes(a_lost_backend_gets_no_turn_while_its_turns_are_told),

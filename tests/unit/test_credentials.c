@@ -32,7 +32,7 @@ identity_of(const char *text)
 
 	if (credentials_identify(&identity, &chatgpt, text, strlen(text)) < 0)
 		return NULL;
-	assert_int_equal(chatgpt, strstr(text, "tokens") != NULL);
+	assert_int_equal(chatgpt, strstr(text, "tokens") != NULL && strstr(text, "apikey") == NULL);
 	return identity;
 }
 
@@ -59,6 +59,9 @@ another_account_key_or_mode_is_another_login(void **state)
 	assert_false(same(CHATGPT("a", "1"), CHATGPT("b", "1")));
 	assert_false(same(API_KEY("k"), API_KEY("l")));
 	assert_false(same(API_KEY("k"), CHATGPT("a", "1")));
+	/* codex goes by the mode, whatever else is left in the file */
+	assert_false(same(CHATGPT("", "1"), "{\"auth_mode\":\"apikey\",\"OPENAI_API_KEY\":\"k\","
+	                                    "\"tokens\":{\"access_token\":\"1\"}}"));
 }
 
 static void
@@ -202,9 +205,23 @@ the_same_text_again_another_file_and_half_a_file_are_no_news(void **state)
 	run_quietly();
 	assert_int_equal(unlink(in_dir("auth.json")), 0);
 	run_quietly();
+	assert_int_equal(news.count, 0);
+}
+
+/* Who was started meanwhile had none. */
+static void
+a_login_that_was_gone_and_is_there_again_is_news(void **state)
+{
+	write_file("auth.json", API_KEY("k"));
+	begin(dir);
+	assert_int_equal(unlink(in_dir("auth.json")), 0);
+	run_quietly();
+	write_file("auth.json", API_KEY("k"));
+	run_until_news(1);
+	assert_int_equal(news.others, 0);
 	write_file("auth.json", API_KEY("k"));
 	run_quietly();
-	assert_int_equal(news.count, 0);
+	assert_int_equal(news.count, 1);
 }
 
 static void
@@ -252,6 +269,7 @@ main(void)
 		cmocka_unit_test(what_holds_no_login_is_none),
 		with_loop(it_tells_tokens_written_in_place_from_another_login_moved_there),
 		with_loop(the_same_text_again_another_file_and_half_a_file_are_no_news),
+		with_loop(a_login_that_was_gone_and_is_there_again_is_news),
 		with_loop(writes_in_quick_succession_are_one_piece_of_news),
 		with_loop(a_swap_of_the_folder_behind_the_link_is_seen),
 	};

@@ -25,6 +25,7 @@ static const struct row rows[] = {
 	{FAILURE_CAPACITY,             429, "rate_limit_error",      "resource_unavailable",     ""                 },
  /* the server's login, not the caller's key: no 401 */
 	{FAILURE_UPSTREAM_AUTH,        503, "server_error",          "upstream_auth_failed",     NO_RETRY           },
+	{FAILURE_LOGIN_REQUIRED,       503, "server_error",          "login_required",           NO_RETRY           },
 	{FAILURE_UPSTREAM_OVERLOADED,  503, "server_error",          "server_is_overloaded",
          "retry-after: 5\n"											 },
 	{FAILURE_UPSTREAM_ERROR,       502, "server_error",          "upstream_error",           ""                 },

@@ -28,6 +28,7 @@ static const struct row {
 	{FAILURE_RATE_LIMITED,         FAILURE_QUOTA,    true,  "rate_limited"        },
 	{FAILURE_CAPACITY,             FAILURE_QUOTA,    true,  "capacity"            },
 	{FAILURE_UPSTREAM_AUTH,        FAILURE_AUTH,     false, "upstream_auth"       },
+	{FAILURE_LOGIN_REQUIRED,       FAILURE_AUTH,     false, "login_required"      },
 	{FAILURE_UPSTREAM_OVERLOADED,  FAILURE_UPSTREAM, true,  "upstream_overloaded" },
 	{FAILURE_UPSTREAM_ERROR,       FAILURE_UPSTREAM, true,  "upstream_error"      },
 	{FAILURE_UPSTREAM_UNREACHABLE, FAILURE_UPSTREAM, true,  "upstream_unreachable"},

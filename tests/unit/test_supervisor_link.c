@@ -293,7 +293,7 @@ static void
 it_tries_again_until_there_is_a_supervisor(void **state)
 {
 	open_link();
-	supervisor_link_ready(link_, "not yet");
+	supervisor_link_ready(link_, "not yet", false);
 	(void)uv_run(&loop, UV_RUN_ONCE);
 	(void)uv_run(&loop, UV_RUN_ONCE);
 	assert_int_equal(connected, 0);
@@ -324,19 +324,23 @@ readiness_is_said_when_it_changes(void **state)
 {
 	connect_link();
 	assert_int_equal(heard.readies, 0); /* nobody has said anything yet */
-	supervisor_link_ready(link_, "no backend");
+	supervisor_link_ready(link_, "no backend", false);
 	RUN_UNTIL(heard.readies == 1);
 	assert_false(json_get_bool(heard.ready, "ready", true));
 	assert_string_equal(json_get_string(heard.ready, "reason"), "no backend");
-	supervisor_link_ready(link_, "no backend");
-	supervisor_link_ready(link_, NULL);
+	supervisor_link_ready(link_, "no backend", false);
+	supervisor_link_ready(link_, NULL, false);
 	RUN_UNTIL(heard.readies == 2);
 	assert_true(json_get_bool(heard.ready, "ready", false));
 	assert_int_equal(json_object_size(heard.ready), 1);
-	supervisor_link_ready(link_, NULL);
-	supervisor_link_ready(link_, "gone");
+	supervisor_link_ready(link_, NULL, false);
+	supervisor_link_ready(link_, "gone", false);
 	RUN_UNTIL(heard.readies == 3);
 	assert_string_equal(json_get_string(heard.ready, "reason"), "gone");
+	assert_null(json_object_get(heard.ready, "needs"));
+	supervisor_link_ready(link_, "gone", true); /* what is missing is news too */
+	RUN_UNTIL(heard.readies == 4);
+	assert_string_equal(json_get_string(heard.ready, "needs"), "login");
 }
 
 static void
@@ -349,7 +353,7 @@ a_reason_that_was_cut_in_a_character_is_said_all_the_same(void **state)
 	reason[255] = (char)0x82;
 	reason[256] = '\0';
 	connect_link();
-	supervisor_link_ready(link_, reason);
+	supervisor_link_ready(link_, reason, false);
 	RUN_UNTIL(heard.readies == 1);
 	assert_false(json_get_bool(heard.ready, "ready", true));
 	assert_int_equal(strlen(json_get_string(heard.ready, "reason")), 254);
@@ -383,7 +387,7 @@ stats_are_said_at_intervals_and_the_last_change_always(void **state)
 	supervisor_link_stats(link_, &stats);
 	stats.in_flight = 50;
 	supervisor_link_stats(link_, &stats);
-	supervisor_link_ready(link_, NULL);
+	supervisor_link_ready(link_, NULL, false);
 	RUN_UNTIL(heard.readies == 1);
 	stats.in_flight = 51;
 	supervisor_link_stats(link_, &stats);
@@ -546,7 +550,7 @@ it_comes_back_and_says_all_of_it_again(void **state)
 	const struct supervisor_link_stats stats = {1, 2, 3};
 
 	connect_link();
-	supervisor_link_ready(link_, NULL);
+	supervisor_link_ready(link_, NULL, false);
 	supervisor_link_stats(link_, &stats);
 	RUN_UNTIL(heard.readies == 1 && heard.all_stats == 2);
 	for (unsigned round = 1; round <= 2; round++) {
@@ -571,8 +575,8 @@ what_changes_meanwhile_is_said_afterwards(void **state)
 	connect_link();
 	close_server();
 	RUN_UNTIL(heard.closed == 1);
-	supervisor_link_ready(link_, "a");
-	supervisor_link_ready(link_, "b");
+	supervisor_link_ready(link_, "a", false);
+	supervisor_link_ready(link_, "b", false);
 	supervisor_link_stats(link_, &stats);
 	open_server();
 	RUN_UNTIL(connected == 2 && heard.readies == 1 && heard.all_stats == 2);
@@ -618,7 +622,7 @@ static void
 closing_says_first_what_is_to_be_said(void **state)
 {
 	connect_link();
-	supervisor_link_ready(link_, "shutting down");
+	supervisor_link_ready(link_, "shutting down", false);
 	supervisor_link_close(link_, set_true, &link_gone);
 	supervisor_link_close(link_, NULL, NULL); /* once is enough */
 	RUN_UNTIL(link_gone && heard.closed == 1);

@@ -183,6 +183,35 @@ turns_over_the_limits_wait_or_are_refused(void **state)
 }
 
 static void
+without_a_login_nobody_waits(void **state)
+{
+	open_turns(1, 5);
+	for (unsigned i = 0; i < 3; i++)
+		(void)submit(i);
+	assert_stats(1, 2);
+	codex.needs_login = true;
+	codex.usable = false;
+	turns_pump(turns);
+	/* the one that runs may have got through before: it has a backend that will tell */
+	assert_string_equal(callers[0].heard, "MA");
+	assert_failed(&callers[1], "MX", FAILURE_LOGIN_REQUIRED);
+	assert_failed(&callers[2], "MX", FAILURE_LOGIN_REQUIRED);
+	assert_failed(submit(3), "X", FAILURE_LOGIN_REQUIRED);
+	assert_stats(1, 0);
+	/* and one that would wait for its next try */
+	codex_fails(FAILURE_BACKEND_LOST);
+	turns_pump(turns);
+	assert_failed(&callers[0], "MARMX", FAILURE_LOGIN_REQUIRED);
+
+	codex.needs_login = false;
+	codex.usable = true;
+	turns_pump(turns);
+	(void)submit(4);
+	codex_finishes(FINISH_STOP);
+	assert_string_equal(callers[4].heard, "MAF");
+}
+
+static void
 the_end_of_a_turn_is_told_before_the_next_one_begins(void **state)
 {
 	open_turns(1, 1);
@@ -344,6 +373,7 @@ main(void)
 		with_turns(several_keys_are_served_in_turn),
 		with_turns(a_turn_gives_its_place_up_to_a_key_that_has_none),
 		with_turns(turns_over_the_limits_wait_or_are_refused),
+		with_turns(without_a_login_nobody_waits),
 		with_turns(the_end_of_a_turn_is_told_before_the_next_one_begins),
 		with_turns(no_memory_for_a_thread_ends_the_turn),
 		with_turns(a_backend_that_went_in_the_last_moment_is_waited_for),
