@@ -1,4 +1,4 @@
-/* user_config: what of the user's Codex configuration a chat server takes over. Pure. */
+/* user_config: what of the user's Codex configuration our app-servers take over. Pure. */
 #include "supervisor/codex/user_config.h"
 
 #include <errno.h>

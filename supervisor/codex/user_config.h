@@ -1,4 +1,4 @@
-/* user_config: what of the user's Codex configuration a chat server takes over. Pure.
+/* user_config: what of the user's Codex configuration our app-servers take over. Pure.
  *
  * A list of what is wanted, not of what is not: the provider and how to log in to it. Everything
  * else in a config.toml (MCP servers, instructions, hooks, notify, tools, profiles) would run
@@ -12,7 +12,7 @@
 #include "common/err.h"
 
 struct user_config {
-	char *toml;      /* the config.toml for a chat server's home */
+	char *toml;      /* the config.toml for their home */
 	char **env_keys; /* environment variables that the providers name, NULL-terminated */
 };
 
