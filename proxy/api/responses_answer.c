@@ -78,8 +78,7 @@ add_echoes(json_t *head, const struct responses_request *request)
 	                                      "max_output_tokens",
 	                                      "max_tool_calls",
 	                                      "temperature",
-	                                      "top_p",
-	                                      "usage"};
+	                                      "top_p"};
 	json_t *user = json_object_get(request->echo, "user");
 
 	for (size_t i = 0; i < NELEM(as_sent); i++)

@@ -145,6 +145,8 @@ append_call(struct param_reader *r, const char *where, const json_t *item, json_
 	const char *space = json_get_string(item, "namespace");
 	const char *wrong = NULL;
 
+	if (responses_is_plain(space))
+		space = NULL;
 	if (id == NULL || id[0] == '\0')
 		wrong = "call_id";
 	else if (name == NULL || name[0] == '\0')

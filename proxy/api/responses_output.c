@@ -378,6 +378,25 @@ responses_on_reasoned(struct responses *r, const char *encrypted)
 	r->open.kind = OPEN_NONE;
 }
 
+/* member: what of the item is said in it. */
+static void
+emit_call_done(struct responses *r, const char *id, const json_t *item, const char *member)
+{
+	bool custom = strcmp(member, "input") == 0;
+	json_t *event;
+
+	if (r->sse == NULL)
+		return;
+	event = json_pack("{s:s,s:s,s:i,s:O}", "type",
+	                  custom ? "response.custom_tool_call_input.done"
+	                         : "response.function_call_arguments.done",
+	                  "item_id", id, "output_index", (int)output_index(r), member,
+	                  json_object_get(item, member));
+	if (event != NULL && !custom)
+		(void)json_object_set(event, "name", json_object_get(item, "name"));
+	responses_emit(r, event);
+}
+
 void
 responses_on_call(struct responses *r, const struct event *event)
 {
@@ -410,10 +429,7 @@ responses_on_call(struct responses *r, const struct event *event)
 		          custom ? "response.custom_tool_call_input.delta"
 		                 : "response.function_call_arguments.delta",
 		          id, NULL, "delta", json_incref(said));
-	emit_part(r,
-	          custom ? "response.custom_tool_call_input.done"
-	                 : "response.function_call_arguments.done",
-	          id, NULL, member, json_incref(said));
+	emit_call_done(r, id, item, member);
 	complete_item(r, json_incref(item), json_incref(item));
 }
 

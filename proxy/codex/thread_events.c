@@ -5,6 +5,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "proxy/codex/codex_error.h"
+#include "proxy/codex/hidden_tools.h"
 #include "proxy/codex/thread_internal.h"
 
 /* The turn id of the echoes of injected history. */
@@ -292,7 +293,7 @@ finish_with_tool_calls(struct thread *t)
 		struct event event = {.kind = EVENT_TOOL_CALL};
 
 		event.tool_call.index = (unsigned)i;
-		event.tool_call.space = json_get_string(call, "namespace");
+		event.tool_call.space = hidden_tools_namespace(json_get_string(call, "namespace"));
 		event.tool_call.call_id = call_id != NULL ? call_id : "";
 		event.tool_call.name = name != NULL ? name : "";
 		event.tool_call.arguments =

@@ -2,6 +2,7 @@
 #include "proxy/codex/thread_params.h"
 
 #include "proxy/codex/agent.h"
+#include "proxy/codex/hidden_tools.h"
 #include "proxy/codex/transcript.h"
 
 /* value: taken over. */
@@ -33,7 +34,7 @@ dynamic_tool(const json_t *tool)
 	                 json_object_get(tool, "parameters"));
 }
 
-/* The caller's functions in codex's words; NULL: no memory. */
+/* A tool that is left out would be missed in silence: NULL, no memory, instead. */
 static json_t *
 dynamic_tools(const json_t *tools)
 {
@@ -42,13 +43,39 @@ dynamic_tools(const json_t *tools)
 	size_t i;
 
 	json_array_foreach(tools, i, tool) {
-		/* a tool that is left out would be missed in silence */
 		if (json_array_append_new(list, dynamic_tool(tool)) != 0) {
 			json_decref(list);
 			return NULL;
 		}
 	}
 	return list;
+}
+
+/* The caller's functions in codex's words; NULL: no memory. */
+static json_t *
+all_tools(const json_t *tools)
+{
+	json_auto_t *plain = json_array();
+	json_auto_t *hidden = json_array();
+	json_t *list, *tool;
+	size_t i;
+
+	json_array_foreach(tools, i, tool) {
+		bool hide = json_object_get(tool, "tools") == NULL &&
+		            hidden_tools_has(json_string_value(json_object_get(tool, "name")));
+
+		if (json_array_append(hide ? hidden : plain, tool) != 0)
+			return NULL;
+	}
+	list = dynamic_tools(plain);
+	if (list == NULL || json_array_size(hidden) == 0)
+		return list;
+	if (json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:o}", "type", "namespace", "name",
+	                                          HIDDEN_TOOLS_NAMESPACE, "description", "",
+	                                          "tools", dynamic_tools(hidden))) == 0)
+		return list;
+	json_decref(list);
+	return NULL;
 }
 
 /* Only what may differ between requests: the rest is on the app-server's command line. */
@@ -74,7 +101,7 @@ add_experimental(json_t *params, const struct thread_config *config, const struc
 	        json_object_set_new(params, "environments", json_array()) == 0) &&
 	       json_object_set_new(params, "experimentalRawEvents", json_true()) == 0 &&
 	       (c->tools == NULL ||
-	        json_object_set_new(params, "dynamicTools", dynamic_tools(c->tools)) == 0);
+	        json_object_set_new(params, "dynamicTools", all_tools(c->tools)) == 0);
 }
 
 void
@@ -97,7 +124,8 @@ thread_params_start(struct json_buf *out, const struct thread_config *config,
 void
 thread_params_inject(struct json_buf *out, const char *thread_id, const struct conversation *c)
 {
-	print_and_free(out, json_pack("{s:s,s:O}", "threadId", thread_id, "items", c->items));
+	print_and_free(out, json_pack("{s:s,s:o}", "threadId", thread_id, "items",
+	                              hidden_tools_items(c->items)));
 }
 
 /* input: taken over. */

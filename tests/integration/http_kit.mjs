@@ -53,7 +53,7 @@ export const chat = (port, content, more, options) => post(port, chatBody(conten
 export class Stream {
   constructor(port, body, { until, ...options } = {}) {
     this.until = until;
-    this.events = new Feed(); // {comment} or {data, json}
+    this.events = new Feed(); // {comment} or {name, data, json}
     this.request = open(port, { method: 'POST', path: '/v1/chat/completions', body, ...options });
     this.request.on('error', () => {}); // told by ended
     this.opened = withDeadline(once(this.request, 'response'), 'an answer').then(([response]) => {
@@ -87,8 +87,10 @@ export class Stream {
 
   take(block) {
     if (block.startsWith(':')) return this.events.push({ comment: block });
-    const data = block.replace(/^data: /, '');
-    this.events.push({ data, json: data === '[DONE]' ? undefined : JSON.parse(data) });
+    const lines = block.split('\n');
+    const field = (name) => lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
+    const data = field('data');
+    this.events.push({ name: field('event'), data, json: data === '[DONE]' ? undefined : JSON.parse(data) });
   }
 
   end() {

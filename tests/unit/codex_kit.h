@@ -187,6 +187,7 @@ struct caller {
 	char text[SAID_MAX]; /* escaped */
 	char reasoning[SAID_MAX];
 	char reasoned[SAID_MAX]; /* "ENCRYPTED|" each */
+	char spaces[SAID_MAX];   /* "NAMESPACE|" of each call; "-": none */
 	unsigned last_item, last_part;
 	enum message_phase phase;
 	char calls[SAID_MAX]; /* "name(arguments)#call_id " in the order of their index */
@@ -231,6 +232,9 @@ note_call(struct caller *c, const struct event *e)
 	               (int)e->tool_call.arguments_len, e->tool_call.arguments,
 	               e->tool_call.call_id);
 	append_text(c->calls, text, strlen(text));
+	(void)snprintf(text, sizeof(text), "%s|",
+	               e->tool_call.space != NULL ? e->tool_call.space : "-");
+	append_text(c->spaces, text, strlen(text));
 }
 
 static inline void

@@ -169,6 +169,39 @@ a_message_that_comes_whole_is_said_once(void **state)
 	complete();
 }
 
+#define REASONING(encrypted)                                                                       \
+	",\"item\":{\"type\":\"reasoning\",\"summary\":[],\"encrypted_content\":\"" encrypted "\"" \
+	"}"
+
+static void
+reasoning_is_told_once_also_when_the_response_begins_again(void **state)
+{
+	notify("rawResponseItem/completed", REASONING("a"));
+	notify("rawResponseItem/completed", REASONING("b"));
+	notify("error", ",\"willRetry\":true,\"error\":{\"message\":\"Reconnecting... 1/5\"}");
+	notify("rawResponseItem/completed", REASONING("c"));
+	notify("rawResponseItem/completed", REASONING("d"));
+	notify("rawResponseItem/completed", REASONING("e"));
+	notify("item/agentMessage/delta", ",\"itemId\":\"m\",\"delta\":\"some\"");
+	notify("rawResponse/completed", USAGE("1"));
+	notify("rawResponseItem/completed", ",\"item\":{\"type\":\"reasoning\"}");
+	assert_string_equal(caller.reasoned, "a|b|e||");
+	complete();
+}
+
+static void
+a_call_has_its_namespace_unless_it_is_one_of_ours(void **state)
+{
+	notify("rawResponseItem/completed",
+	       ",\"item\":{\"type\":\"function_call\",\"call_id\":\"1\",\"name\":\"f\","
+	       "\"namespace\":\"clock\",\"arguments\":\"\"}");
+	notify("rawResponseItem/completed",
+	       ",\"item\":{\"type\":\"function_call\",\"call_id\":\"2\",\"name\":"
+	       "\"exec_command\",\"namespace\":\"client_tools\",\"arguments\":\"\"}");
+	notify("rawResponse/completed", USAGE("1"));
+	assert_string_equal(caller.spaces, "clock|-|");
+}
+
 static void
 usage_is_the_sum_of_the_responses_and_never_nonsense(void **state)
 {
@@ -361,6 +394,8 @@ main(int argc, char **argv)
 		with_turn(a_failure_without_an_error_has_failed_all_the_same),
 		with_turn(a_delta_in_another_shape_is_read_all_the_same),
 		with_turn(a_message_that_comes_whole_is_said_once),
+		with_turn(reasoning_is_told_once_also_when_the_response_begins_again),
+		with_turn(a_call_has_its_namespace_unless_it_is_one_of_ours),
 		with_turn(usage_is_the_sum_of_the_responses_and_never_nonsense),
 		with_turn(usage_may_come_from_the_thread),
 		with_turn(a_response_that_goes_on_ends_the_waiting_for_the_end),

@@ -217,6 +217,39 @@ what_is_not_text_fails_instead_of_sending_half(void **state)
 	json_buf_free(&out);
 }
 
+static void
+what_codex_would_hide_goes_into_a_namespace_and_others_into_theirs(void **state)
+{
+	struct json_buf start = {0}, inject = {0};
+
+	c.tools = parsed("[{\"name\":\"exec_command\",\"description\":\"\",\"parameters\":{}},"
+	                 "{\"name\":\"clock\",\"description\":\"d\",\"tools\":[{\"name\":"
+	                 "\"shell_command\",\"description\":\"\",\"parameters\":{}}]},"
+	                 "{\"name\":\"f\",\"description\":\"\",\"parameters\":{}}]");
+	c.items = parsed("[{\"type\":\"function_call\",\"name\":\"exec_command\"},"
+	                 "{\"type\":\"function_call\",\"name\":\"shell_command\",\"namespace\":"
+	                 "\"clock\"},{\"type\":\"function_call\",\"name\":\"f\"}]");
+	thread_params_start(&start, &config, &c);
+	json_buf_append(&start, "", 1);
+	assert_non_null(strstr(
+		start.data,
+		"\"dynamicTools\":[{\"type\":\"namespace\",\"name\":\"clock\",\"description\":"
+		"\"d\",\"tools\":[{\"type\":\"function\",\"name\":\"shell_command\","
+		"\"description\":\"\",\"inputSchema\":{}}]},{\"type\":\"function\",\"name\":\"f\","
+		"\"description\":\"\",\"inputSchema\":{}},{\"type\":\"namespace\",\"name\":"
+		"\"client_tools\",\"description\":\"\",\"tools\":[{\"type\":\"function\",\"name\":"
+		"\"exec_command\",\"description\":\"\",\"inputSchema\":{}}]}]"));
+	json_buf_free(&start);
+	thread_params_inject(&inject, "t-1", &c);
+	assert_text(&inject,
+	            "{\"threadId\":\"t-1\",\"items\":[{\"type\":\"function_call\",\"name\":"
+	            "\"exec_command\",\"namespace\":\"client_tools\"},{\"type\":"
+	            "\"function_call\",\"name\":\"shell_command\",\"namespace\":\"clock\"},"
+	            "{\"type\":\"function_call\",\"name\":\"f\"}]}");
+	/* the caller's own are as they were */
+	assert_null(json_object_get(json_array_get(c.items, 0), "namespace"));
+}
+
 int
 main(void)
 {
@@ -241,6 +274,9 @@ main(void)
 	                                        setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_text_fails_instead_of_sending_half,
 	                                        setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_codex_would_hide_goes_into_a_namespace_and_others_into_theirs, setup,
+			teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
