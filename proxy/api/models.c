@@ -118,12 +118,50 @@ models_resolve(const struct models *m, struct conversation *c)
 	return json_object_get(m->known, c->model) != NULL ? MODEL_FOUND : MODEL_UNKNOWN;
 }
 
-/* Codex does not say when a model was made. */
+/* The efforts by their names; NULL: none are told. */
 static json_t *
-model_object(const char *id)
+efforts_of(const json_t *known)
 {
-	return json_pack("{s:s,s:s,s:i,s:s}", "id", id, "object", "model", "created", 0, "owned_by",
-	                 "openai");
+	json_t *efforts = NULL;
+	json_t *effort;
+	size_t i;
+
+	json_array_foreach(json_get_array(known, "supportedReasoningEfforts"), i, effort) {
+		json_t *name = json_object_get(effort, "reasoningEffort");
+
+		if (!json_is_string(name))
+			continue;
+		if (efforts == NULL)
+			efforts = json_array();
+		(void)json_array_append(efforts, name); /* one less is no harm */
+	}
+	return efforts;
+}
+
+/* id: the name it is asked for; known: what codex says of it. Codex does not say when a model was
+ * made. What is not OpenAI's are the members that user interfaces look for. */
+static json_t *
+model_object(const char *id, const json_t *known)
+{
+	static const char *const members[][2] = {
+		{"name",                     "displayName"           },
+		{"description",              "description"           },
+		{"default_reasoning_effort", "defaultReasoningEffort"},
+	};
+	json_t *model = json_pack("{s:s,s:s,s:i,s:s}", "id", id, "object", "model", "created", 0,
+	                          "owned_by", "openai");
+	json_t *modalities = json_get_array(known, "inputModalities");
+
+	for (size_t i = 0; i < NELEM(members); i++) {
+		json_t *value = json_object_get(known, members[i][1]);
+
+		if (json_is_string(value))
+			(void)json_object_set(model, members[i][0], value);
+	}
+	(void)json_object_set_new(model, "supported_reasoning_efforts", efforts_of(known));
+	if (modalities != NULL)
+		(void)json_object_set(model, "input_modalities", modalities);
+	return model;
 }
 
 static bool
@@ -151,12 +189,12 @@ models_reply_list(const struct models *m, struct http_exchange *x)
 		return;
 	data = json_array();
 	json_object_foreach(m->known, id, value)
-		(void)json_array_append_new(data, model_object(id));
+		(void)json_array_append_new(data, model_object(id, value));
 	json_object_foreach(m->aliases, id, value) {
-		bool real = json_object_get(m->known, json_string_value(value)) != NULL;
+		const json_t *real = json_object_get(m->known, json_string_value(value));
 
-		if (real && json_object_get(m->known, id) == NULL)
-			(void)json_array_append_new(data, model_object(id));
+		if (real != NULL && json_object_get(m->known, id) == NULL)
+			(void)json_array_append_new(data, model_object(id, real));
 	}
 	answer_json(x, json_pack("{s:s,s:o}", "object", "list", "data", data));
 }
@@ -167,12 +205,14 @@ models_reply_one(const struct models *m, struct http_exchange *x, const char *id
 	struct failure failure;
 	struct api_error error;
 	const char *real;
+	const json_t *known;
 
 	if (replied_unknown_list(m, x))
 		return;
 	real = json_get_string(m->aliases, id);
-	if (json_object_get(m->known, real != NULL ? real : id) != NULL) {
-		answer_json(x, model_object(id));
+	known = json_object_get(m->known, real != NULL ? real : id);
+	if (known != NULL) {
+		answer_json(x, model_object(id, known));
 		return;
 	}
 	failure_set(&failure, FAILURE_MODEL_NOT_FOUND, "The model '%.128s' does not exist.", id);

@@ -149,6 +149,28 @@ one_model_is_shown_under_the_name_it_was_asked_for(void **state)
 	models_free(m);
 }
 
+static void
+what_codex_says_of_a_model_is_shown(void **state)
+{
+	struct models *m = models_new("alias=gpt-a", NULL);
+	json_auto_t *list = json_pack("[{s:s,s:s,s:s,s:s,s:[s],s:[{s:s},{s:i},{s:s}]}]", "id",
+	                              "gpt-a", "displayName", "GPT A", "description", "d",
+	                              "defaultReasoningEffort", "low", "inputModalities", "text",
+	                              "supportedReasoningEfforts", "reasoningEffort", "low",
+	                              "reasoningEffort", 7, "reasoningEffort", "high");
+	struct http_exchange x = {.status = 0};
+
+	models_update(m, list);
+	models_reply_one(m, &x, "alias");
+	assert_string_equal(answer_text(&x),
+	                    "{\"id\":\"alias\",\"object\":\"model\",\"created\":0,\"owned_by\":"
+	                    "\"openai\",\"name\":\"GPT A\",\"description\":\"d\","
+	                    "\"default_reasoning_effort\":\"low\",\"supported_reasoning_efforts\":"
+	                    "[\"low\",\"high\"],\"input_modalities\":[\"text\"]}");
+	exchange_fini(&x);
+	models_free(m);
+}
+
 int
 main(void)
 {
@@ -159,6 +181,7 @@ main(void)
 		cmocka_unit_test(a_new_list_replaces_the_old_one_and_no_list_does_not),
 		cmocka_unit_test(the_list_is_in_the_servers_order_with_aliases_behind),
 		cmocka_unit_test(one_model_is_shown_under_the_name_it_was_asked_for),
+		cmocka_unit_test(what_codex_says_of_a_model_is_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
