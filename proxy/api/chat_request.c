@@ -33,16 +33,7 @@ read_messages(struct param_reader *r, const char *name, json_t *value)
 static bool
 read_stream_options(struct param_reader *r, const char *name, json_t *value)
 {
-	json_t *include = json_object_get(value, "include_usage");
-
-	if (!json_is_object(value))
-		return param_wrong_type(r, name, "an object is required");
-	if (!json_is_true(json_object_get(r->root, "stream")))
-		return api_error_invalid(r->error, NULL, name,
-		                         "'%s' is only allowed when 'stream' is true.", name);
-	if (include == NULL || json_is_null(include))
-		return true;
-	return param_boolean(r, &chat(r)->include_usage, "stream_options.include_usage", include);
+	return param_stream_option(r, &chat(r)->include_usage, name, value, "include_usage");
 }
 
 static bool

@@ -110,6 +110,22 @@ param_stream(struct param_reader *r, const char *name, json_t *value)
 }
 
 bool
+param_stream_option(struct param_reader *r, bool *out, const char *name, const json_t *value,
+                    const char *option)
+{
+	json_t *given = json_object_get(value, option);
+	char path[PATH_MAX_BYTES];
+
+	if (!json_is_object(value))
+		return param_wrong_type(r, name, "an object is required");
+	if (!json_is_true(json_object_get(r->root, "stream")))
+		return api_error_invalid(r->error, NULL, name,
+		                         "'%s' is only allowed when 'stream' is true.", name);
+	(void)snprintf(path, sizeof(path), "%s.%s", name, option);
+	return given == NULL || json_is_null(given) || param_boolean(r, out, path, given);
+}
+
+bool
 param_effort(struct param_reader *r, const char *name, json_t *value)
 {
 	return param_word(r, &r->out->conversation->effort, name, value);

@@ -65,6 +65,9 @@ bool param_out_of_memory(struct param_reader *r);
 /* Readers of parameters that mean the same in every dialect, whatever they are called there. */
 bool param_model(struct param_reader *r, const char *name, json_t *value);
 bool param_stream(struct param_reader *r, const char *name, json_t *value);
+/* value: stream_options; option: the one of them that counts, kept in *out. */
+bool param_stream_option(struct param_reader *r, bool *out, const char *name, const json_t *value,
+                         const char *option);
 bool param_effort(struct param_reader *r, const char *name, json_t *value);
 bool param_verbosity(struct param_reader *r, const char *name, json_t *value);
 bool param_service_tier(struct param_reader *r, const char *name, json_t *value);

@@ -141,18 +141,10 @@ static bool
 read_stream_options(struct param_reader *r, const char *name, json_t *value)
 {
 	bool obfuscate = false;
-	json_t *option = json_object_get(value, "include_obfuscation");
 
-	if (!json_is_object(value))
-		return param_wrong_type(r, name, "an object is required");
-	if (!json_is_true(json_object_get(r->root, "stream")))
-		return api_error_invalid(r->error, NULL, name,
-		                         "'%s' is only allowed when 'stream' is true.", name);
-	if (option == NULL || json_is_null(option))
-		return true;
-	if (!param_boolean(r, &obfuscate, "stream_options.include_obfuscation", option))
+	if (!param_stream_option(r, &obfuscate, name, value, "include_obfuscation"))
 		return false;
-	return !obfuscate || param_ignored(r, "stream_options.include_obfuscation", option);
+	return !obfuscate || param_ignored(r, "stream_options.include_obfuscation", value);
 }
 
 static bool

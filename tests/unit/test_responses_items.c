@@ -58,7 +58,7 @@ what_is_wrong_in_a_message_is_named(void **state)
 	                     "\"image_url\":\"" PNG "\"}]}",
 	                     "input[0].content[0].type");
 	assert_items_refused("{\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"image_"
-	                     "url\":\"https://x/y.png\"}]}",
+	                     "url\":\"http://x/y.png\"}]}",
 	                     "input[0].content[0].image_url");
 	assert_items_refused(
 		"{\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"file_id\":\"f\"}]}",
