@@ -27,6 +27,15 @@ struct care {
 	struct patient *patients; /* by number of the app-server */
 };
 
+static void
+make_patient(struct patient *p)
+{
+	*p = (struct patient){
+		.auth = {.base_ms = AUTH_BASE_MS,     .max_ms = AUTH_MAX_MS    },
+		.upstream = {.base_ms = UPSTREAM_BASE_MS, .max_ms = UPSTREAM_MAX_MS},
+	};
+}
+
 struct care *
 care_new(uv_loop_t *loop, struct fleet *fleet, struct roll *roll, uint64_t drain_ms)
 {
@@ -40,12 +49,8 @@ care_new(uv_loop_t *loop, struct fleet *fleet, struct roll *roll, uint64_t drain
 		free(c);
 		return NULL;
 	}
-	for (size_t i = 0; i < BACKENDS_MAX; i++) {
-		c->patients[i].auth.base_ms = AUTH_BASE_MS;
-		c->patients[i].auth.max_ms = AUTH_MAX_MS;
-		c->patients[i].upstream.base_ms = UPSTREAM_BASE_MS;
-		c->patients[i].upstream.max_ms = UPSTREAM_MAX_MS;
-	}
+	for (size_t i = 0; i < BACKENDS_MAX; i++)
+		make_patient(&c->patients[i]);
 	return c;
 }
 
@@ -55,6 +60,14 @@ care_free(struct care *c)
 	if (c != NULL)
 		free(c->patients);
 	free(c);
+}
+
+void
+care_forget(struct care *c, const struct instance *in)
+{
+	for (size_t i = 0; i < BACKENDS_MAX; i++)
+		if (fleet_backend(c->fleet, i) == in)
+			make_patient(&c->patients[i]);
 }
 
 /* Nothing that is asked of it now can work: it rests until it may be tried again. */

@@ -11,6 +11,8 @@ struct care;
 struct care *care_new(uv_loop_t *loop, struct fleet *fleet, struct roll *roll, uint64_t drain_ms);
 void care_free(struct care *c);
 
+/* It will be no more; another one may get its number. */
+void care_forget(struct care *c, const struct instance *in);
 /* fleet_spec.on_backend_failed. */
 void care_backend_failed(struct care *c, size_t i, const char *kind, const char *message);
 /* The login's file has new contents. other_login: it is somebody else's; else only its tokens are

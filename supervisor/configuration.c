@@ -63,6 +63,9 @@ settle_paths(struct ecosystem *e, const char *dir)
 		if (a->cwd == NULL || !make_absolute(&a->cwd, dir) ||
 		    !make_absolute(&a->out_file, a->cwd) || !make_absolute(&a->error_file, a->cwd))
 			return false;
+		if (a->role == ECOSYSTEM_APP_SERVER && a->script != NULL &&
+		    strchr(a->script, '/') != NULL && !make_absolute(&a->script, a->cwd))
+			return false; /* it may be CODEX_BIN */
 	}
 	return true;
 }

@@ -123,6 +123,19 @@ choose_interpreter(struct ecosystem_draft *d)
 		complain(d, "interpreter_args", "there is no interpreter");
 }
 
+/* More than "app-server" and where it listens? */
+static bool
+has_more_args(const struct ecosystem_app *a)
+{
+	for (char **arg = a->args; *arg != NULL; arg++) {
+		if (strcmp(*arg, "--listen") == 0 && arg[1] != NULL)
+			arg++;
+		else if (strcmp(*arg, "app-server") != 0 && strncmp(*arg, "--listen=", 9) != 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 choose_role(struct ecosystem_draft *d)
 {
@@ -157,6 +170,8 @@ choose_role(struct ecosystem_draft *d)
 	if (a->listen != NULL && strncmp(a->listen, "unix:///", 8) != 0 &&
 	    strncmp(a->listen, "ws://", 5) != 0)
 		complain(d, "args", "--listen is neither unix:///PATH nor ws://HOST:PORT");
+	if (a->recipe && has_more_args(a))
+		note(d, "args", "but for --listen they are the recipe's own here (recipe)");
 	if (a->role == ECOSYSTEM_APP_SERVER && !a->recipe && a->listen == NULL)
 		complain(d, "args", "without the recipe --listen is needed");
 	if (a->role == ECOSYSTEM_PROXY && a->instances > 1)

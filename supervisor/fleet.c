@@ -49,16 +49,22 @@ comes_after(const struct member *m)
 	return NULL;
 }
 
-/* One that is leaving has its name, and maybe its address, until it is gone. */
+/* One that is leaving has its name, and maybe its address, until it is gone; so has a program of
+ * which we know nothing, when it gets another number of instances. */
 static bool
-name_is_taken(const struct member *m)
+place_is_taken(const struct member *m)
 {
 	const struct fleet *f = m->fleet;
+	bool is_new = m->app->role == ECOSYSTEM_PLAIN && current(m).generation == 0;
 
-	for (size_t i = 0; i < f->count; i++)
+	for (size_t i = 0; i < f->count; i++) {
+		struct app_info other = current(f->members[i]);
+
 		if (f->members[i] != m && f->members[i]->leaving &&
-		    strcmp(instance_name(f->members[i]->in), instance_name(m->in)) == 0)
+		    (strcmp(other.name, current(m).name) == 0 ||
+		     (is_new && strcmp(other.group, current(m).group) == 0)))
 			return true;
+	}
 	return false;
 }
 
@@ -68,7 +74,7 @@ may_start(void *arg, struct instance *in, int side)
 	const struct member *m = arg;
 	const struct fleet *f = m->fleet;
 
-	if (m->leaving || name_is_taken(m))
+	if (m->leaving || place_is_taken(m))
 		return false;
 	/* while the proxy drains, its app-servers are still needed */
 	if (f->stopping && m->backend < 0)
@@ -206,9 +212,9 @@ on_sweep(uv_timer_t *timer)
 		}
 		log_info("%s: gone from the list", instance_name(m->in));
 		memmove(&f->members[i], &f->members[i + 1], (--f->count - i) * sizeof(*f->members));
+		f->spec.on_gone(f->spec.arg, m->in);
 		if (m->backend >= 0)
 			backends_remove(&f->backends, m->backend);
-		f->spec.on_gone(f->spec.arg, m->in);
 		forget_lines(m);
 		f->open++;
 		instance_close(m->in, on_member_closed, m);

@@ -277,13 +277,13 @@ bool
 fleet_is_ready(const struct fleet *f, const char **why)
 {
 	bool login;
-	const char *missing = what_the_api_misses(f, &login);
+	const char *missing = f->started ? what_the_api_misses(f, &login) : "starting";
 
 	if (missing[0] == '\0')
 		missing = what_else_is_missing(f);
 	if (why != NULL)
 		*why = missing;
-	return missing[0] == '\0' && f->started;
+	return missing[0] == '\0';
 }
 
 bool

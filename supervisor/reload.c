@@ -14,7 +14,10 @@ finish(struct reload *r, int code)
 {
 	r->busy = false;
 	if (code < 0)
-		log_error("not reloaded, everything stays as it is: %s", r->warning);
+		log_error("not reloaded, %s: %s",
+		          r->file_taken ? "the app-servers stay as they are"
+		                        : "everything stays as it is",
+		          r->warning);
 	else if (r->configuration->file != NULL)
 		log_info("reloaded: %zu as before, %zu changed, %zu new, %zu gone", r->done.kept,
 		         r->done.changed_count, r->done.added, r->done.removed);
@@ -75,6 +78,7 @@ take_file(struct reload *r)
 	int code = e != NULL ? fleet_take(r->fleet, e, &r->done) : 0;
 
 	if (e != NULL && code == 0) {
+		r->file_taken = true;
 		replace_changed(r);
 		return true;
 	}
@@ -95,6 +99,7 @@ reload_start(struct reload *r, void (*fn)(void *arg, int code, const char *why),
 	r->fn = fn;
 	r->arg = arg;
 	r->warning[0] = '\0';
+	r->file_taken = false;
 	r->done = (struct fleet_changes){.kept = 0};
 	if (r->configuration->file != NULL && !take_file(r))
 		finish(r, -EINVAL);

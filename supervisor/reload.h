@@ -14,13 +14,15 @@ struct reload {
 	unsigned setup_changes;     /* those that the app-servers have seen */
 	char warning[ERR_TEXT_MAX]; /* why the last one changed nothing; "": it was well */
 	struct fleet_changes done;
+	bool file_taken; /* by this one */
 	bool busy;
 	void (*fn)(void *arg, int code, const char *why);
 	void *arg;
 };
 
 /* fn once, now or later, when it is known what the new configuration is and the replacements it
- * needs are on their way. code 0, or negative and why: nothing has changed. */
+ * needs are on their way. code 0, or negative and why: nothing has changed, or what is wrong is
+ * codex's configuration, and the app-servers stay as they are. */
 void reload_start(struct reload *r, void (*fn)(void *arg, int code, const char *why), void *arg);
 /* Nothing of it may go on. */
 void reload_cancel(struct reload *r);

@@ -115,7 +115,7 @@ warnings_to_json(const struct status_view *v)
 		(void)json_array_append_new(warnings, json_string(hint));
 	if (v->warning[0] != '\0')
 		(void)json_array_append_new(warnings, json_string(v->warning));
-	if (v->reload_warning[0] != '\0')
+	if (v->reload_warning[0] != '\0' && strcmp(v->reload_warning, v->warning) != 0)
 		(void)json_array_append_new(warnings,
 		                            json_sprintf("not reloaded: %s", v->reload_warning));
 	if (v->login.kind == LOGIN_CHATGPT && !v->login_unwanted &&

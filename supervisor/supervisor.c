@@ -142,6 +142,7 @@ on_gone(void *arg, const struct instance *in)
 
 	roll_forget(&s->roll, in);
 	wishes_forget(&s->wishes, in);
+	care_forget(s->care, in);
 }
 
 static bool

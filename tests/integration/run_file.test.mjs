@@ -276,6 +276,29 @@ test('SIGHUP without a file: app-servers follow a new config.toml, the proxy is 
   assert.equal(after[1], before[1]);
 });
 
+test('SIGHUP and the real codex: a new provider is taken up without a gap, a mistake in config.toml changes nothing', needsCodex, async (t) => {
+  const pair = await Pair.start();
+  t.after(() => pair.dispose());
+  const s = pair.sidecar;
+  const [before] = (await s.status()).apps;
+  let from = s.mark;
+  s.setConfig(`${pair.provider.toml}\nnot_a_key = 1\n`);
+  s.process.kill('SIGHUP');
+  await s.line((l) => /^not reloaded, everything stays as it is: .*not_a_key/.test(l.msg), 'the refusal', from);
+  const { warnings, ready } = await s.status();
+  assert.match(warnings.join(), /config\.toml:\d+:\d+: unknown configuration field/);
+  assert.deepEqual([warnings.length, ready, (await s.app('app-server-0')).pid], [1, true, before.pid]);
+  from = s.mark;
+  s.setConfig(pair.provider.toml.replace('name = "demo"', 'name = "another"'));
+  s.process.kill('SIGHUP');
+  await s.became('app-server-0', 'ready', from);
+  assert.equal((await chat(pair.port, 'after the reload')).status, 200);
+  const after = await s.status();
+  assert.notEqual(after.apps[0].pid, before.pid);
+  assert.deepEqual(after.warnings, []);
+  await pair.stop();
+});
+
 test('a file with mistakes, or none, is not run: each mistake is told, exit code 78', async (t) => {
   const s = await sidecar(t, { apps: [{ ...sleeper('a'), kil_timeout: 1 }, { name: 'b' }] });
   s.start();

@@ -191,6 +191,19 @@ names_are_unique_and_fit_to_be_named(void **state)
 }
 
 static void
+args_that_the_recipe_does_not_take_are_told(void **state)
+{
+	struct ecosystem *e = with("\"name\":\"a\",\"role\":\"codex-app-server\","
+	                           "\"args\":\"app-server --listen ws://h:1 -c a=1\"");
+
+	assert_true(says(e, ECOSYSTEM_NOTE, "apps[0].args", "the recipe's own"));
+	ecosystem_free(e);
+	e = with("\"role\":\"codex-app-server\",\"args\":\"app-server --listen ws://h:1\"");
+	assert_int_equal(e->notes, 1); /* of the signal */
+	ecosystem_free(e);
+}
+
+static void
 there_is_one_proxy_and_not_too_much_of_the_rest(void **state)
 {
 	struct ecosystem *e = parse("{\"apps\":[{\"name\":\"p\",\"script\":\"codex-proxy\"},"
@@ -276,6 +289,7 @@ main(void)
 		cmocka_unit_test(a_wrong_key_is_told_the_nearest_right_one),
 		cmocka_unit_test(wrong_values_are_told_what_would_be_right),
 		cmocka_unit_test(names_are_unique_and_fit_to_be_named),
+		cmocka_unit_test(args_that_the_recipe_does_not_take_are_told),
 		cmocka_unit_test(there_is_one_proxy_and_not_too_much_of_the_rest),
 		cmocka_unit_test(every_mistake_is_told_at_once),
 		cmocka_unit_test(a_file_that_is_none_is_an_error),

@@ -16,7 +16,8 @@ struct app {
 	struct instance_hooks hooks;
 	void *arg;
 	enum app_state state;
-	bool ran_ready, hurried, closed;
+	bool ran_ready, hurried;
+	unsigned generation;
 };
 
 static char did[1024]; /* what was done to whom */
@@ -42,6 +43,7 @@ become(struct app *a, enum app_state to)
 	enum app_state from = a->state;
 
 	a->state = to;
+	a->generation += to == APP_STARTING;
 	a->ran_ready = to == APP_READY || (a->ran_ready && to != APP_STARTING);
 	a->hooks.on_state(a->arg, (struct instance *)a, 0, from);
 }
@@ -166,7 +168,7 @@ app_info(const struct app *a)
 	                         .state = a->state,
 	                         .next_retry_ms = -1,
 	                         .ran_ready = a->ran_ready,
-	                         .generation = 1,
+	                         .generation = a->generation,
 	                         .reason = "a reason"};
 }
 
@@ -460,6 +462,21 @@ one_that_comes_back_waits_for_the_end_of_its_namesake(void **state)
 }
 
 static void
+another_number_of_a_program_starts_when_the_old_one_is_gone(void **state)
+{
+	struct fleet_changes c;
+
+	open_fleet(APP("a", ""));
+	is("a", APP_READY);
+	did[0] = '\0';
+	take(APP("a", ",'instances':2"), &c);
+	assert_did("stop a; ");
+	is("a", APP_STOPPED);
+	(void)uv_run(&loop, UV_RUN_NOWAIT);
+	assert_did("start a-0; start a-1; ");
+}
+
+static void
 one_that_leaves_is_not_started_again(void **state)
 {
 	struct fleet_changes c;
@@ -501,6 +518,7 @@ main(void)
 		with_fleet(ready_is_one_of_each_that_is_wanted),
 		with_fleet(a_new_list_touches_only_what_has_changed),
 		with_fleet(one_that_comes_back_waits_for_the_end_of_its_namesake),
+		with_fleet(another_number_of_a_program_starts_when_the_old_one_is_gone),
 		with_fleet(one_that_leaves_is_not_started_again),
 		with_fleet(new_ones_that_never_ran_leave_without_a_word),
 	};
