@@ -507,6 +507,69 @@ a_client_that_goes_takes_its_turn_with_it(void **state)
 	assert_int_equal(codex.begun, 1);
 }
 
+/* --- later ---------------------------------------------------------------------------------- */
+
+static void
+assert_answer(enum http_method method, const char *path, int status)
+{
+	ask_about(method, path);
+	if (x.status != status)
+		fail_msg("%s: %d", path, x.status);
+	request_done(&x);
+}
+
+static void
+a_response_can_be_asked_for_until_it_is_deleted(void **state)
+{
+	json_auto_t *answer = NULL;
+	char path[128], cancel[160];
+
+	ask(ASK(""));
+	codex_says_text("x");
+	codex_finishes(FINISH_STOP);
+	answer = answer_parsed();
+	request_done(&x);
+	(void)snprintf(path, sizeof(path), RESPONSES "/%s", json_get_string(answer, "id"));
+	(void)snprintf(cancel, sizeof(cancel), "%s/cancel", path);
+	ask_about(HTTP_GET, path);
+	assert_int_equal(x.status, 200);
+	assert_output("[" MESSAGE("x") "]");
+	request_done(&x);
+	assert_answer(HTTP_POST, cancel, 400);
+	assert_answer(HTTP_DELETE, path, 200);
+	assert_answer(HTTP_GET, path, 404);
+	assert_answer(HTTP_DELETE, path, 404);
+	assert_answer(HTTP_POST, cancel, 404);
+	assert_answer(HTTP_GET, RESPONSES "/resp_1/input_items", 404);
+	assert_answer(HTTP_DELETE, RESPONSES "/resp_1/x", 404);
+	assert_answer(HTTP_POST, RESPONSES "/compact", 404);
+	assert_answer(HTTP_POST, RESPONSES "//cancel", 404);
+	assert_answer(HTTP_POST, RESPONSES "/a/b/cancel", 404);
+	assert_answer(HTTP_POST, RESPONSES "/cancel", 404);
+}
+
+static void
+what_failed_or_shall_not_be_kept_is_not(void **state)
+{
+	json_auto_t *answer = NULL;
+	char path[128];
+
+	ask(ASK(",\"store\":false"));
+	codex_finishes(FINISH_STOP);
+	answer = answer_parsed();
+	request_done(&x);
+	(void)snprintf(path, sizeof(path), RESPONSES "/%s", json_get_string(answer, "id"));
+	assert_answer(HTTP_GET, path, 404);
+	json_decref(answer);
+	ask(STREAM);
+	codex_starts();
+	codex_fails(FAILURE_RATE_LIMITED);
+	answer = answer_parsed();
+	request_done(&x);
+	(void)snprintf(path, sizeof(path), RESPONSES "/%s", json_get_string(answer, "id"));
+	assert_answer(HTTP_GET, path, 404);
+}
+
 int
 main(void)
 {
@@ -534,6 +597,8 @@ main(void)
 		with_api(a_request_that_cannot_be_right_reaches_no_backend),
 		with_api(what_is_ignored_is_said_in_a_header),
 		with_api(a_client_that_goes_takes_its_turn_with_it),
+		with_api(a_response_can_be_asked_for_until_it_is_deleted),
+		with_api(what_failed_or_shall_not_be_kept_is_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,16 @@ a_wrong_method_is_told_the_right_one(void **state)
 	assert_int_equal(api_handlers.on_head(&api, &x), 405);
 	assert_string_equal(x.added, "allow: GET, HEAD\n");
 	exchange_fini(&x);
+	request_make(&x, HTTP_PUT, "/v1/responses/resp_1", "");
+	assert_int_equal(api_handlers.on_head(&api, &x), 405);
+	assert_string_equal(x.added, "allow: GET, HEAD, DELETE, POST\n");
+	assert_string_equal(answer_error(&x, "message"),
+	                    "This path answers GET, DELETE, POST only.");
+	exchange_fini(&x);
+	assert_head(HTTP_GET, "/v1/responses", "Bearer key", NULL, 405, "method_not_allowed");
+	assert_head(HTTP_DELETE, "/v1/responses/resp_1", "Bearer key", NULL, 0, "");
+	assert_head(HTTP_HEAD, "/v1/responses/resp_1", "Bearer key", NULL, 0, "");
+	assert_head(HTTP_POST, "/v1/responses/resp_1/cancel", "Bearer key", NULL, 0, "");
 }
 
 static void
