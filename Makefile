@@ -71,6 +71,7 @@ help:
 	@echo 'make lint           clang-tidy, cppcheck, shellcheck, and the rules of this house'
 	@echo 'make format         clang-format, in place (format-check: only says what differs)'
 	@echo 'make bench          time to the first token'
+	@echo 'make bench-supervisor   kill -9 to a new process, planned restarts; beside PM2'
 	@echo 'make deb            a Debian package in build/ (dist: the sources as a tar.gz)'
 	@echo 'make image          the container image, with podman or docker'
 	@echo 'make install        to PREFIX ($(PREFIX)), below DESTDIR'
@@ -163,6 +164,15 @@ check-san:
 bench: deps-test
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex) $(NODE) tests/bench/ttft.mjs
+
+.PHONY: bench-supervisor
+bench-supervisor: deps-test
+	@$(MAKE) --no-print-directory -j$(JOBS) all $O/stamp
+	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex) $(NODE) tests/bench/supervisor.mjs
+
+$O/stamp: tests/bench/stamp.c
+	@mkdir -p $(@D)
+	$(CC) $(SIDECAR_CFLAGS) -fno-PIE -no-pie -static -o $@ $<
 
 # --- the house rules ----------------------------------------------------------------------------
 
