@@ -216,7 +216,7 @@ configuration_load(struct configuration *out, const char *file)
 struct ecosystem *
 configuration_read_again(const struct configuration *c, struct err *err)
 {
-	struct ecosystem *e;
+	struct ecosystem *e = NULL;
 	const char *what = NULL;
 
 	if (read_file(&e, c->file, err) < 0)

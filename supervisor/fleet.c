@@ -211,7 +211,8 @@ on_sweep(uv_timer_t *timer)
 			continue;
 		}
 		log_info("%s: gone from the list", instance_name(m->in));
-		memmove(&f->members[i], &f->members[i + 1], (--f->count - i) * sizeof(*f->members));
+		memmove(&f->members[i], &f->members[i + 1],
+		        (--f->count - i) * sizeof(struct member *));
 		f->spec.on_gone(f->spec.arg, m->in);
 		if (m->backend >= 0)
 			backends_remove(&f->backends, m->backend);
@@ -498,7 +499,9 @@ add_members(struct fleet *f, struct app_list *list)
 
 	for (size_t i = 0; i < list->e->count; i++)
 		n += list->e->apps[i].instances;
-	f->members = calloc(n, sizeof(*f->members));
+	if (n == 0)
+		return -EINVAL;
+	f->members = calloc(n, sizeof(struct member *));
 	if (f->members == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < list->e->count; i++) {
