@@ -142,16 +142,21 @@ on_frame(void *arg, struct rpc *rpc, const char *bytes, size_t len)
 {
 	struct backend *b = arg;
 	struct thread_link *t;
+	struct notice notice;
 	struct delta delta;
 
 	if (rpc != b->rpc)
 		return true; /* given up: nobody is interested */
-	if (!delta_scan(&delta, bytes, len))
+	if (delta_scan(&delta, bytes, len)) {
+		t = find_thread(b, delta.thread_id, delta.thread_id_len);
+		if (t != NULL)
+			thread_on_delta(t, &delta);
+		return true;
+	}
+	if (!notice_scan(&notice, bytes, len))
 		return false;
-	t = find_thread(b, delta.thread_id, delta.thread_id_len);
-	if (t != NULL)
-		thread_on_delta(t, &delta);
-	return true;
+	t = find_thread(b, notice.thread_id, notice.thread_id_len);
+	return t == NULL || thread_on_notice(t, &notice);
 }
 
 static void

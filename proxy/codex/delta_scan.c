@@ -1,8 +1,9 @@
-/* delta_scan: the two delta notifications, byte for byte as codex prints them. */
+/* delta_scan: the deltas, and what comes with every turn, byte for byte as codex prints them. */
 #include "proxy/codex/delta_scan.h"
 
 #include <string.h>
 
+#include "common/common.h"
 #include "common/json.h"
 
 /* Where the scan stands; never moves past end. */
@@ -183,5 +184,156 @@ delta_scan(struct delta *out, const char *bytes, size_t len)
 		return false;
 	d.summary_index = (unsigned)index;
 	*out = d;
+	return true;
+}
+
+/* --- what comes once a turn ------------------------------------------------------------------ */
+
+#define TAKE_ID(c, n, which) take_id(c, &(n)->which, &(n)->which##_len)
+
+static bool
+take_turn(struct cursor *c, struct notice *n)
+{
+	return SKIP(c, "\"turn\":{\"id\":\"") && TAKE_ID(c, n, turn_id);
+}
+
+static bool
+take_turn_id(struct cursor *c, struct notice *n)
+{
+	return SKIP(c, "\"turnId\":\"") && TAKE_ID(c, n, turn_id);
+}
+
+/* ","emittedAtMs":N}" and nothing more. */
+static bool
+ends(struct cursor *c)
+{
+	unsigned long long emitted;
+
+	return SKIP(c, ",\"emittedAtMs\":") && take_integer(c, 18, &emitted) && SKIP(c, "}") &&
+	       c->at == c->end;
+}
+
+/* The last members of a turn that went well. Its items, which come before them, can be long and are
+ * not read: a quotation mark that no backslash precedes is none of a text's, so what looks like the
+ * name of a member is one, and the brackets at the end say that it is one of the turn's. */
+static bool
+ends_well(const struct cursor *whole)
+{
+	static const char status[] =
+		",\"itemsView\":\"summary\",\"status\":\"completed\",\"error\":null,";
+	static const size_t tail_max = 256; /* three times and their names are shorter */
+	size_t len = (size_t)(whole->end - whole->at);
+	const unsigned char *from = len > tail_max ? whole->end - tail_max : whole->at;
+	struct cursor c = {memmem(from, (size_t)(whole->end - from), status, sizeof(status) - 1),
+	                   whole->end};
+	unsigned long long ms;
+
+	return c.at != NULL && SKIP(&c, status) && SKIP(&c, "\"startedAt\":") &&
+	       take_integer(&c, 18, &ms) && SKIP(&c, ",\"completedAt\":") &&
+	       take_integer(&c, 18, &ms) && SKIP(&c, ",\"durationMs\":") &&
+	       take_integer(&c, 18, &ms) && SKIP(&c, "}}") && ends(&c);
+}
+
+/* After "item/started". */
+static bool
+take_message_begun(struct cursor *c, struct notice *n)
+{
+	unsigned long long ms;
+
+	if (!SKIP(c, ",\"params\":{\"item\":{\"type\":\"agentMessage\",\"moderation\":null,\"id\":"
+	             "\"") ||
+	    !TAKE_ID(c, n, item_id) || !SKIP(c, ",\"text\":\"\",\"phase\":"))
+		return false;
+	if (!SKIP(c, "null") && (!SKIP(c, "\"") || !TAKE_ID(c, n, phase)))
+		return false;
+	return SKIP(c, ",\"memoryCitation\":null,\"delivery\":null,\"questions\":null,"
+	               "\"startedAtMs\":") &&
+	       take_integer(c, 18, &ms) && SKIP(c, ",\"completedAtMs\":null},\"threadId\":\"") &&
+	       TAKE_ID(c, n, thread_id) && SKIP(c, ",") && take_turn_id(c, n) &&
+	       SKIP(c, ",\"startedAtMs\":") && take_integer(c, 18, &ms) && SKIP(c, "}") && ends(c);
+}
+
+static bool
+take_message_whole(struct cursor *c, struct notice *n)
+{
+	return take_turn_id(c, n) &&
+	       SKIP(c, ",\"item\":{\"type\":\"message\",\"status\":\"completed\",\"id\":\"") &&
+	       TAKE_ID(c, n, item_id) && SKIP(c, ",\"role\":\"assistant\",");
+}
+
+static bool
+take_notice(struct cursor *c, struct notice *n)
+{
+	switch (n->kind) {
+	case NOTICE_TURN_STARTED:
+		return SKIP(c, ",") && take_turn(c, n);
+	case NOTICE_MESSAGE_WHOLE:
+		return SKIP(c, ",") && take_message_whole(c, n);
+	case NOTICE_TOKEN_USAGE:
+		return SKIP(c, ",") && take_turn_id(c, n);
+	case NOTICE_TURN_COMPLETED:
+		return SKIP(c, ",") && take_turn(c, n) && ends_well(c);
+	case NOTICE_THREAD_CLOSED:
+		return SKIP(c, "}") && ends(c);
+	case NOTICE_MESSAGE_BEGUN:
+		break; /* it has its thread elsewhere */
+	}
+	return false;
+}
+
+bool
+notice_scan(struct notice *out, const char *bytes, size_t len)
+{
+	static const struct {
+		const char *method;
+		size_t len;
+		enum notice_kind kind;
+	} methods[] = {
+#define METHOD(name, kind) {name "\"", sizeof(name), kind}
+		METHOD("turn/started", NOTICE_TURN_STARTED),
+		METHOD("rawResponseItem/completed", NOTICE_MESSAGE_WHOLE),
+		METHOD("thread/tokenUsage/updated", NOTICE_TOKEN_USAGE),
+		METHOD("turn/completed", NOTICE_TURN_COMPLETED),
+		METHOD("thread/closed", NOTICE_THREAD_CLOSED),
+#undef METHOD
+	};
+	struct cursor c = {(const unsigned char *)bytes, (const unsigned char *)bytes + len};
+	struct notice n = {.kind = NOTICE_MESSAGE_BEGUN};
+
+	if (!SKIP(&c, "{\"method\":\""))
+		return false;
+	if (SKIP(&c, "item/started\"")) {
+		if (!take_message_begun(&c, &n))
+			return false;
+		*out = n;
+		return true;
+	}
+	for (size_t i = 0; i < NELEM(methods); i++) {
+		if (!skip(&c, methods[i].method, methods[i].len))
+			continue;
+		n.kind = methods[i].kind;
+		if (!SKIP(&c, ",\"params\":{\"threadId\":\"") || !TAKE_ID(&c, &n, thread_id) ||
+		    !take_notice(&c, &n))
+			return false;
+		*out = n;
+		return true;
+	}
+	return false;
+}
+
+bool
+answer_scan(unsigned long long *id, size_t *head, const char *bytes, size_t len)
+{
+	struct cursor c = {(const unsigned char *)bytes, (const unsigned char *)bytes + len};
+	unsigned long long number;
+	const char *ignored;
+	size_t ignored_len;
+
+	if (!SKIP(&c, "{\"id\":") || !take_integer(&c, 18, &number) ||
+	    !SKIP(&c, ",\"result\":{\"") || !(SKIP(&c, "thread") || SKIP(&c, "turn")) ||
+	    !SKIP(&c, "\":{\"id\":\"") || !take_id(&c, &ignored, &ignored_len))
+		return false;
+	*id = number;
+	*head = (size_t)((const char *)c.at - bytes);
 	return true;
 }

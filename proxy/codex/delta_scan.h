@@ -1,4 +1,4 @@
-/* delta_scan: recognise the notifications that make up most of the traffic without a JSON parser.
+/* delta_scan: recognise the messages that make up most of the traffic without a JSON parser.
  *
  * Only the exact shape that codex sends is recognised; anything else is left to jansson. Pure. */
 #ifndef SIDECAR_PROXY_CODEX_DELTA_SCAN_H
@@ -27,5 +27,36 @@ struct delta {
  * {"method":"item/agentMessage/delta","params":{"threadId":"..","turnId":"..","itemId":"..","delta":".."},"emittedAtMs":N}
  * or the item/reasoning/summaryTextDelta form, as recorded. */
 bool delta_scan(struct delta *out, const char *bytes, size_t len);
+
+/* What else comes with every turn, of which little is needed. */
+enum notice_kind {
+	NOTICE_TURN_STARTED,
+	NOTICE_MESSAGE_BEGUN, /* item/started */
+	NOTICE_MESSAGE_WHOLE, /* rawResponseItem/completed, of an assistant's message */
+	NOTICE_TOKEN_USAGE,
+	NOTICE_TURN_COMPLETED, /* well */
+	NOTICE_THREAD_CLOSED,
+};
+
+/* Slices of the scanned bytes; those that the kind does not have are empty. */
+struct notice {
+	enum notice_kind kind;
+	const char *thread_id;
+	size_t thread_id_len;
+	const char *turn_id;
+	size_t turn_id_len;
+	const char *item_id; /* of a message */
+	size_t item_id_len;
+	const char *phase; /* NOTICE_MESSAGE_BEGUN; NULL: null */
+	size_t phase_len;
+};
+
+/* True, and *out filled, for one of these as recorded. What lies between the members above is not
+ * looked at: of JSON it says what jansson would, but it may take what is none. */
+bool notice_scan(struct notice *out, const char *bytes, size_t len);
+
+/* True for the answer of thread/start or turn/start: {"id":N,"result":{"thread":{"id":"..",
+ * *id is N; the first *head bytes end with that quote. */
+bool answer_scan(unsigned long long *id, size_t *head, const char *bytes, size_t len);
 
 #endif

@@ -37,6 +37,8 @@ void backend_remove_thread(struct backend *b, struct thread_link *t);
 /* thread.c, for backend.c */
 
 void thread_on_delta(struct thread_link *t, const struct delta *delta);
+/* False: more of it is needed, it must be parsed. */
+bool thread_on_notice(struct thread_link *t, const struct notice *notice) MUST_CHECK;
 void thread_on_notification(struct thread_link *t, const char *method, json_t *params);
 /* A request of the app-server about this thread: may it be? Logged. */
 bool thread_approves(struct thread_link *t, const char *method, const json_t *params);

@@ -14,6 +14,7 @@
 #include <utlist.h>
 
 #include "common/log.h"
+#include "proxy/codex/delta_scan.h"
 #include "proxy/codex/lws_orphans.h"
 #include "proxy/codex/rpc_queue.h"
 #include "proxy/codex/rpc_url.h"
@@ -28,12 +29,15 @@
 #define RX_PIECE_BYTES   ((size_t)64 << 10)
 /* So much unsent means that the app-server does not read any more. */
 #define QUEUE_MAX_BYTES  ((size_t)512 << 20)
+/* The beginning of an answer, up to the id in it. */
+#define HEAD_MAX         ((size_t)160)
 
 struct call {
 	uint64_t id;
 	uint64_t deadline_ms;
 	rpc_answer_fn answer;
 	void *arg;
+	bool id_only;             /* see rpc_wants_id_only */
 	struct rpc_message *held; /* not sent yet: RPC_IN_FLIGHT_MAX others are under way */
 	struct call *prev, *next; /* among the held ones */
 	UT_hash_handle hh;
@@ -53,7 +57,9 @@ struct rpc {
 	uv_loop_t *loop;
 	const struct rpc_handlers *handlers;
 	void *arg;
-	uv_timer_t timer; /* the next deadline, whatever the state */
+	uv_timer_t timer;    /* not after the next deadline, whatever the state */
+	uv_prepare_t sender; /* before the loop waits: sends what was queued meanwhile */
+	unsigned handles;    /* open ones of the two */
 	uint64_t state_deadline_ms;
 	struct call *calls; /* by id: every call without an answer */
 	struct call *held;  /* those of them that are not sent yet, in order */
@@ -68,7 +74,7 @@ static uint64_t last_id; /* of the process: ids never repeat, over reconnects to
 
 static void on_timer(uv_timer_t *timer);
 
-/* The timer stands for the soonest deadline. */
+/* Finds the soonest deadline. */
 static void
 arm(struct rpc *rpc)
 {
@@ -107,12 +113,51 @@ end(struct rpc *rpc, const char *fmt, ...)
 	arm(rpc);
 }
 
+/* Sends what is queued, as far as the socket takes it. -1: the connection is broken. */
+static int
+send_queued(struct rpc *rpc, struct lws *wsi)
+{
+	while (rpc->queue.first != NULL) {
+		struct rpc_message *m = rpc->queue.first;
+		size_t left = m->len - m->sent;
+		size_t n = left < FRAGMENT_BYTES ? left : FRAGMENT_BYTES;
+		int flags = lws_write_ws_flags(LWS_WRITE_TEXT, m->sent == 0, n == left);
+
+		if (lws_partial_buffered(wsi)) {
+			(void)lws_callback_on_writable(wsi); /* fails only on a dead wsi */
+			return 0;
+		}
+		/* The frame header overwrites bytes in front: headroom, or sent already. */
+		if (lws_write(wsi, m->room + LWS_PRE + m->sent, n, (enum lws_write_protocol)flags) <
+		    0) {
+			end(rpc, "writing to the app-server failed");
+			return -1;
+		}
+		m->sent += n;
+		if (m->sent == m->len)
+			rpc_queue_pop(&rpc->queue);
+	}
+	return 0;
+}
+
+static void
+on_prepare(uv_prepare_t *sender)
+{
+	struct rpc *rpc = sender->data;
+
+	(void)uv_prepare_stop(sender); /* cannot fail */
+	if (rpc->wsi != NULL && rpc->state == STATE_OPEN)
+		(void)send_queued(rpc, rpc->wsi); /* it has ended the connection then */
+}
+
+/* It leaves before the loop waits again, without a question whether the socket is writable: each
+ * of those costs four system calls. */
 static void
 enqueue(struct rpc *rpc, struct rpc_message *m)
 {
 	rpc_queue_push(&rpc->queue, m);
-	if (rpc->wsi != NULL)
-		(void)lws_callback_on_writable(rpc->wsi); /* fails only on a dead wsi */
+	(void)uv_prepare_start(&rpc->sender,
+	                       on_prepare); /* cannot fail; nothing if it is started */
 }
 
 /* Sends calls that were held back, until so many are under way. */
@@ -147,9 +192,12 @@ settle(struct rpc *rpc, struct call *call, json_t *result, const struct rpc_erro
 }
 
 static void
-on_timer_closed(uv_handle_t *handle)
+on_handle_closed(uv_handle_t *handle)
 {
-	free(handle->data);
+	struct rpc *rpc = handle->data;
+
+	if (--rpc->handles == 0)
+		free(rpc);
 }
 
 /* Answers what is unanswered, says goodbye, and goes. */
@@ -171,7 +219,8 @@ finish(struct rpc *rpc)
 	rpc->handlers->on_closed(rpc->arg, rpc, rpc->reason);
 	rpc_queue_clear(&rpc->queue);
 	free(rpc->rx);
-	uv_close((uv_handle_t *)&rpc->timer, on_timer_closed);
+	uv_close((uv_handle_t *)&rpc->timer, on_handle_closed);
+	uv_close((uv_handle_t *)&rpc->sender, on_handle_closed);
 }
 
 static void
@@ -211,6 +260,15 @@ on_timer(uv_timer_t *timer)
 	}
 }
 
+static struct call *
+find_call(const struct rpc *rpc, uint64_t id)
+{
+	struct call *call;
+
+	HASH_FIND(hh, rpc->calls, &id, sizeof(id), call);
+	return call;
+}
+
 static void
 handle_answer(struct rpc *rpc, json_t *root, json_t *id)
 {
@@ -218,12 +276,10 @@ handle_answer(struct rpc *rpc, json_t *root, json_t *id)
 	json_t *result = json_object_get(root, "result");
 	json_t *failed = json_object_get(root, "error");
 	struct call *call;
-	uint64_t key;
 
 	if (!json_is_integer(id))
 		return;
-	key = (uint64_t)json_integer_value(id);
-	HASH_FIND(hh, rpc->calls, &key, sizeof(key), call);
+	call = find_call(rpc, (uint64_t)json_integer_value(id));
 	if (call == NULL || call->held != NULL)
 		return; /* late, or never asked */
 	if (json_is_object(failed)) {
@@ -234,8 +290,29 @@ handle_answer(struct rpc *rpc, json_t *root, json_t *id)
 		result = NULL;
 	}
 	settle(rpc, call, result, result != NULL ? NULL : &error);
-	if (rpc->state == STATE_OPEN)
-		arm(rpc);
+	/* The timer may stand for this call still: it looks again when it comes. */
+}
+
+/* Of an answer that is needed for its id only, what begins it is parsed, with an end of ours. */
+static json_t *
+parse(const struct rpc *rpc, const char *bytes, size_t len)
+{
+	static const char end_of_it[] = "}}}";
+	char brief[HEAD_MAX + sizeof(end_of_it)];
+	unsigned long long id;
+	struct call *call;
+	size_t head;
+
+	if (answer_scan(&id, &head, bytes, len) && head <= HEAD_MAX) {
+		call = find_call(rpc, id);
+		if (call != NULL && call->id_only) {
+			memcpy(brief, bytes, head);
+			memcpy(brief + head, end_of_it, sizeof(end_of_it));
+			bytes = brief;
+			len = head + sizeof(end_of_it) - 1;
+		}
+	}
+	return json_loadb(bytes, len, JSON_ALLOW_NUL, NULL);
 }
 
 static void
@@ -248,7 +325,7 @@ handle_message(struct rpc *rpc, const char *bytes, size_t len)
 
 	if (h->on_frame(rpc->arg, rpc, bytes, len) || rpc->state != STATE_OPEN)
 		return;
-	root = json_loadb(bytes, len, JSON_ALLOW_NUL, NULL);
+	root = parse(rpc, bytes, len);
 	if (!json_is_object(root)) {
 		log_debug("app-server: %zu bytes that are no JSON object, ignored", len);
 		return;
@@ -327,26 +404,10 @@ on_writeable(struct rpc *rpc, struct lws *wsi)
 {
 	if (rpc->state == STATE_ENDED)
 		return -1;
-	while (rpc->queue.first != NULL) {
-		struct rpc_message *m = rpc->queue.first;
-		size_t left = m->len - m->sent;
-		size_t n = left < FRAGMENT_BYTES ? left : FRAGMENT_BYTES;
-		int flags = lws_write_ws_flags(LWS_WRITE_TEXT, m->sent == 0, n == left);
-
-		/* The frame header overwrites bytes in front: headroom, or sent already. */
-		if (lws_write(wsi, m->room + LWS_PRE + m->sent, n, (enum lws_write_protocol)flags) <
-		    0) {
-			end(rpc, "writing to the app-server failed");
-			return -1;
-		}
-		m->sent += n;
-		if (m->sent == m->len)
-			rpc_queue_pop(&rpc->queue);
-		if (rpc->queue.first != NULL && lws_send_pipe_choked(wsi)) {
-			(void)lws_callback_on_writable(wsi); /* fails only on a dead wsi */
-			return 0;
-		}
-	}
+	if (send_queued(rpc, wsi) < 0)
+		return -1;
+	if (rpc->queue.first != NULL)
+		return 0;
 	if (rpc->state != STATE_FLUSHING)
 		return 0;
 	end(rpc, "closed by us");
@@ -450,7 +511,9 @@ rpc_open(struct rpc **out, struct lws_vhost *vhost, uv_loop_t *loop, const char 
 	rpc->handlers = handlers;
 	rpc->arg = arg;
 	(void)uv_timer_init(loop, &rpc->timer); /* cannot fail */
-	rpc->timer.data = rpc;
+	(void)uv_prepare_init(loop, &rpc->sender);
+	rpc->timer.data = rpc->sender.data = rpc;
+	rpc->handles = 2;
 	rpc->state_deadline_ms = uv_now(loop) + OPEN_TIMEOUT_MS;
 	arm(rpc);
 	*out = rpc;
@@ -530,16 +593,24 @@ rpc_call(struct rpc *rpc, const char *method, const char *params, size_t len, ui
 	send_held(rpc, RPC_IN_FLIGHT_MAX);
 	if (uv_timer_get_due_in(&rpc->timer) > timeout_ms ||
 	    !uv_is_active((uv_handle_t *)&rpc->timer))
-		arm(rpc);
+		(void)uv_timer_start(&rpc->timer, on_timer, timeout_ms, 0); /* a live handle */
 	return call->id;
+}
+
+void
+rpc_wants_id_only(struct rpc *rpc, uint64_t id)
+{
+	struct call *call = find_call(rpc, id);
+
+	if (call != NULL)
+		call->id_only = true;
 }
 
 void
 rpc_abandon(struct rpc *rpc, uint64_t id)
 {
-	struct call *call;
+	struct call *call = find_call(rpc, id);
 
-	HASH_FIND(hh, rpc->calls, &id, sizeof(id), call);
 	if (call != NULL)
 		call->answer = NULL;
 }

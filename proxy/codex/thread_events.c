@@ -104,8 +104,12 @@ on_item_started(struct thread *t, json_t *params)
 	if (t->own != NULL)
 		agent_calls_hear_item(t->own, item);
 	thread_mark_started(t);
-	if (strcmp(type, "agentMessage") == 0 && !thread_is_over(t))
-		thread_begin_message(t, id, item);
+	if (strcmp(type, "agentMessage") == 0 && !thread_is_over(t)) {
+		const char *phase = json_get_string(item, "phase");
+
+		thread_begin_message(t, id, strlen(id),
+		                     thread_phase(phase, phase != NULL ? strlen(phase) : 0));
+	}
 }
 
 /* One that is told twice is one. */
@@ -460,16 +464,28 @@ finish_failed(struct thread *t, const json_t *error)
 }
 
 static void
+on_turn_completed_well(struct thread *t)
+{
+	t->turn_over = true;
+	if (thread_is_over(t))
+		thread_turn_changed(t);
+	else
+		finish_completed(t);
+}
+
+static void
 on_turn_completed(struct thread *t, json_t *params)
 {
 	json_t *turn = json_get_object(params, "turn");
 	const char *status = json_get_string(turn, "status");
 
+	if (status != NULL && strcmp(status, "completed") == 0) {
+		on_turn_completed_well(t);
+		return;
+	}
 	t->turn_over = true;
 	if (thread_is_over(t))
 		thread_turn_changed(t);
-	else if (status != NULL && strcmp(status, "completed") == 0)
-		finish_completed(t);
 	else if (status != NULL && strcmp(status, "failed") == 0)
 		finish_failed(t, json_get_object(turn, "error"));
 	else
@@ -506,6 +522,64 @@ static const struct {
 	{"turn/completed",                  true,  on_turn_completed},
 };
 
+/* Codex's own, not the caller's. */
+static bool
+is_injected(const char *turn_id, size_t len)
+{
+	size_t prefix = strlen(INJECTED_TURN);
+
+	return len >= prefix && memcmp(turn_id, INJECTED_TURN, prefix) == 0;
+}
+
+static bool
+hear_message_begun(struct thread *t, const struct notice *n)
+{
+	thread_mark_started(t);
+	if (!thread_is_over(t))
+		thread_begin_message(t, n->item_id, n->item_id_len,
+		                     thread_phase(n->phase, n->phase_len));
+	return true;
+}
+
+static bool
+hear_message_whole(struct thread *t, const struct notice *n)
+{
+	if (t->own != NULL || !thread_end_heard_message(t, n->item_id, n->item_id_len))
+		return false;
+	thread_mark_started(t);
+	thread_settle(t); /* it may have been the last one */
+	return true;
+}
+
+bool
+thread_on_notice(struct thread_link *link, const struct notice *n)
+{
+	struct thread *t = (struct thread *)link;
+
+	if (n->kind == NOTICE_THREAD_CLOSED) {
+		thread_closed_by_server(t);
+		return true;
+	}
+	if (is_injected(n->turn_id, n->turn_id_len) ||
+	    !thread_is_our_turn(t, n->turn_id, n->turn_id_len))
+		return true; /* nobody is interested */
+	switch (n->kind) {
+	case NOTICE_TURN_COMPLETED:
+		on_turn_completed_well(t);
+		return true;
+	case NOTICE_MESSAGE_BEGUN:
+		return thread_is_over(t) || hear_message_begun(t, n);
+	case NOTICE_MESSAGE_WHOLE:
+		return thread_is_over(t) || hear_message_whole(t, n);
+	case NOTICE_TOKEN_USAGE:
+		return thread_is_over(t) || (t->usage_known && !t->config->transcript);
+	case NOTICE_TURN_STARTED: /* is_our_turn has seen to it */
+	case NOTICE_THREAD_CLOSED:
+		break;
+	}
+	return true;
+}
+
 void
 thread_on_notification(struct thread_link *link, const char *method, json_t *params)
 {
@@ -518,7 +592,7 @@ thread_on_notification(struct thread_link *link, const char *method, json_t *par
 	}
 	if (turn_id == NULL)
 		turn_id = json_get_string(json_get_object(params, "turn"), "id");
-	if (turn_id == NULL || strncmp(turn_id, INJECTED_TURN, strlen(INJECTED_TURN)) == 0 ||
+	if (turn_id == NULL || is_injected(turn_id, strlen(turn_id)) ||
 	    !thread_is_our_turn(t, turn_id, strlen(turn_id)))
 		return;
 	for (size_t i = 0; i < NELEM(notifications); i++) {

@@ -127,11 +127,16 @@ void thread_events_free(struct thread *t);
 
 /* thread_text.c */
 
-void thread_begin_message(struct thread *t, const char *id, const json_t *item);
+/* As codex names it; NULL is unsaid. */
+enum message_phase thread_phase(const char *name, size_t len);
+void thread_begin_message(struct thread *t, const char *id, size_t len, enum message_phase phase);
 /* A delta in a shape that the scanner does not know. */
 void thread_hear_slow_delta(struct thread *t, json_t *params, enum delta_kind kind);
 /* A message as a Responses item, complete: says it if it came without deltas. */
 void thread_hear_message(struct thread *t, const json_t *message);
+/* The same of a message that has come in deltas. False: nothing of it has, so it is not dealt with.
+ */
+bool thread_end_heard_message(struct thread *t, const char *id, size_t len);
 /* A raw item of reasoning, complete. */
 void thread_hear_reasoned(struct thread *t, const json_t *item);
 /* The current response begins again. */

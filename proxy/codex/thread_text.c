@@ -23,19 +23,21 @@ find_item(struct thread *t, const char *id, size_t len)
 	return NULL;
 }
 
-static enum message_phase
-phase_of(const json_t *item)
+enum message_phase
+thread_phase(const char *name, size_t len)
 {
-	const char *phase = json_get_string(item, "phase");
+	static const char commentary[] = "commentary";
 
-	if (phase == NULL)
+	if (name == NULL)
 		return PHASE_UNSAID;
-	return strcmp(phase, "commentary") == 0 ? PHASE_COMMENTARY : PHASE_FINAL;
+	return len == sizeof(commentary) - 1 && memcmp(name, commentary, len) == 0
+	               ? PHASE_COMMENTARY
+	               : PHASE_FINAL;
 }
 
-/* what: where its phase may stand, or NULL. NULL: the thread has failed. */
+/* NULL: the thread has failed. */
 static struct thread_item *
-add_item(struct thread *t, const char *id, size_t len, const json_t *what)
+add_item(struct thread *t, const char *id, size_t len, enum message_phase phase)
 {
 	struct thread_item *item;
 
@@ -57,13 +59,21 @@ add_item(struct thread *t, const char *id, size_t len, const json_t *what)
 	}
 	item = &t->items[t->item_count];
 	*item = (struct thread_item){
-		.id = strndup(id, len), .index = (unsigned)t->item_count, .phase = phase_of(what)};
+		.id = strndup(id, len), .index = (unsigned)t->item_count, .phase = phase};
 	if (item->id == NULL) {
 		thread_fail_with(t, FAILURE_INTERNAL, "Out of memory.");
 		return NULL;
 	}
 	t->item_count++;
 	return item;
+}
+
+static enum message_phase
+phase_of(const json_t *item)
+{
+	const char *phase = json_get_string(item, "phase");
+
+	return thread_phase(phase, phase != NULL ? strlen(phase) : 0);
 }
 
 /* The first of the current response that is not whole yet. */
@@ -88,10 +98,10 @@ drop_items(struct thread *t, size_t from)
 }
 
 void
-thread_begin_message(struct thread *t, const char *id, const json_t *item)
+thread_begin_message(struct thread *t, const char *id, size_t len, enum message_phase phase)
 {
-	if (find_item(t, id, strlen(id)) == NULL)
-		(void)add_item(t, id, strlen(id), item); /* NULL: it has failed */
+	if (find_item(t, id, len) == NULL)
+		(void)add_item(t, id, len, phase); /* NULL: it has failed */
 }
 
 /* --- what is said ---------------------------------------------------------------------------- */
@@ -181,7 +191,7 @@ thread_on_delta(struct thread_link *link, const struct delta *d)
 	}
 	item = find_item(t, d->item_id, d->item_id_len);
 	if (item == NULL)
-		item = add_item(t, d->item_id, d->item_id_len, NULL);
+		item = add_item(t, d->item_id, d->item_id_len, PHASE_UNSAID);
 	if (item != NULL)
 		hear_text(t, item, d->escaped, d->escaped_len);
 }
@@ -228,8 +238,20 @@ item_of_message(struct thread *t, const json_t *message)
 	if (item == NULL)
 		item = first_open_item(t);
 	if (item == NULL)
-		item = add_item(t, id != NULL ? id : "", id != NULL ? strlen(id) : 0, message);
+		item = add_item(t, id != NULL ? id : "", id != NULL ? strlen(id) : 0,
+		                phase_of(message));
 	return item;
+}
+
+bool
+thread_end_heard_message(struct thread *t, const char *id, size_t len)
+{
+	struct thread_item *item = find_item(t, id, len);
+
+	if (item == NULL || !item->heard)
+		return false;
+	item->whole = true;
+	return true;
 }
 
 /* Says a message that came without deltas. */
