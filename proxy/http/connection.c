@@ -71,32 +71,69 @@ finish(struct http_exchange *x)
 	return lws_http_transaction_completed(wsi) != 0 ? -1 : 0;
 }
 
-/* Sends what is queued, once. Returns like a callback; *over: the exchange has gone. */
+/* Sends what is queued, once. Returns like a callback. */
 static int
-flush(struct http_exchange *x, bool *over)
+send_some(struct http_exchange *x)
 {
-	struct lws *wsi = x->wsi;
 	size_t len = 0;
 	unsigned char *bytes;
 
-	*over = false;
 	if (x->cut)
 		return -1;
 	bytes = out_queue_peek(&x->out, WRITE_MAX, &len);
-	if (len > 0) {
-		if (lws_write(wsi, bytes, len, LWS_WRITE_HTTP) < 0)
-			return -1;
-		out_queue_consume(&x->out, len);
-	}
-	if (out_queue_size(&x->out) > 0 || lws_partial_buffered(wsi)) {
-		guard_stall_start(x);
-		exchange_ask_to_write(x);
+	if (len == 0)
+		return 0;
+	if (lws_write(x->wsi, bytes, len, LWS_WRITE_HTTP) < 0)
+		return -1;
+	out_queue_consume(&x->out, len);
+	return 0;
+}
+
+/* More to send than the socket has taken at once. */
+static bool
+is_held_up(struct http_exchange *x)
+{
+	if (out_queue_size(&x->out) == 0 && !lws_partial_buffered(x->wsi))
+		return false;
+	guard_stall_start(x);
+	return true;
+}
+
+static bool
+is_answered(const struct http_exchange *x)
+{
+	return x->answer == HTTP_ANSWER_WHOLE && !(x->server->closed && x->owes_done);
+}
+
+/* Sends, and ends the exchange with the last byte. Returns like a callback; *over: it has gone. */
+static int
+flush(struct http_exchange *x, bool *over)
+{
+	*over = false;
+	if (send_some(x) < 0)
+		return -1;
+	if (is_held_up(x)) {
+		exchange_ask_writeable(x);
 		return 0;
 	}
-	if (x->answer != HTTP_ANSWER_WHOLE || (x->server->closed && x->owes_done))
+	if (!is_answered(x))
 		return 0;
 	*over = true;
 	return finish(x);
+}
+
+/* What ends in libwebsockets ends in WRITEABLE: only there it may be told of it. */
+void
+connection_write(struct http_exchange *x)
+{
+	if (x->cut)
+		return;
+	if (!lws_partial_buffered(x->wsi) && send_some(x) < 0) {
+		connection_lose(x);
+		return;
+	}
+	if (is_held_up(x) || is_answered(x))
+		exchange_ask_writeable(x);
 }
 
 /* At the end of each event that may have queued something. */

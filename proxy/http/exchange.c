@@ -152,6 +152,7 @@ void
 exchange_free(struct http_exchange *x)
 {
 	DL_DELETE(x->server->exchanges, x);
+	exchange_clean(x);
 	http_body_release(x);
 	out_queue_fini(&x->out);
 	free(x->extra);
@@ -418,12 +419,58 @@ add_head(struct http_exchange *x, int status, const char *content_type, size_t l
 }
 
 void
+exchange_ask_writeable(struct http_exchange *x)
+{
+	if (x->asked)
+		return;
+	x->asked = true;
+	(void)lws_callback_on_writable(x->wsi); /* a connection that failed says so itself */
+}
+
+static void
+on_prepare(uv_prepare_t *writer)
+{
+	struct http_server *s = writer->data;
+	struct http_exchange *x;
+
+	while ((x = s->dirty) != NULL) {
+		exchange_clean(x);
+		connection_write(x);
+	}
+	(void)uv_prepare_stop(writer); /* cannot fail */
+}
+
+/* Asking libwebsockets for WRITEABLE costs four system calls and a round of the loop. */
+static void
+mark_dirty(struct http_exchange *x)
+{
+	struct http_server *s = x->server;
+
+	if (x->is_dirty)
+		return;
+	x->is_dirty = true;
+	DL_APPEND2(s->dirty, x, dirty_prev, dirty_next);
+	(void)uv_prepare_start(&s->writer, on_prepare); /* cannot fail; nothing if it is started */
+}
+
+void
+exchange_clean(struct http_exchange *x)
+{
+	if (!x->is_dirty)
+		return;
+	x->is_dirty = false;
+	DL_DELETE2(x->server->dirty, x, dirty_prev, dirty_next);
+}
+
+void
 exchange_ask_to_write(struct http_exchange *x)
 {
 	if (x->in_event || x->asked)
 		return;
-	x->asked = true;
-	(void)lws_callback_on_writable(x->wsi); /* a connection that failed says so itself */
+	if (x->parked && !x->server->closed)
+		mark_dirty(x);
+	else
+		exchange_ask_writeable(x);
 }
 
 void

@@ -6,12 +6,16 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
+#include <utlist.h>
 
 #include "common/log.h"
 #include "proxy/http/internal.h"
 
 /* No request body is near 10^18 bytes; longer numbers could overflow. */
 #define LENGTH_DIGITS 18
+
+/* A client that goes away is noticed so late at most. */
+#define WATCH_AFTER_MS 10
 
 /* A reader is looked at so many times in write_stall_ms. */
 #define STALL_LOOKS 4
@@ -132,9 +136,9 @@ guard_is_head(const struct http_exchange *x, const char *data, size_t len)
  * What works: flow control is turned off and on again within one WRITEABLE callback. Off is
  * applied at once (PROCESS_NOW): the socket is not polled for input any more. On is noted, which
  * lets writing go on, and would be applied when the callback returns 0: for as long as WRITEABLE
- * returns a positive value, reading stays off. A poll of our own on a copy of the descriptor waits
- * for the client's end of the connection; bytes of the next request do not disturb it, they are
- * read when this answer is complete. */
+ * returns a positive value, reading stays off; other callbacks cannot say so. A poll of our own on
+ * a copy of the descriptor waits for the client's end of the connection; bytes of the next request
+ * do not disturb it, they are read when this answer is complete. */
 static void
 stop_reading(struct lws *wsi)
 {
@@ -172,16 +176,66 @@ watch(struct http_exchange *x)
 	(void)uv_poll_start(&x->watch, UV_DISCONNECT, on_gone); /* cannot fail on an open one */
 }
 
+static void
+forget_unwatched(struct http_exchange *x)
+{
+	x->unwatched = false;
+	DL_DELETE2(x->server->unwatched, x, unwatched_prev, unwatched_next);
+}
+
+static void
+start_watcher(struct http_server *s)
+{
+	uint64_t waited;
+
+	if (s->unwatched == NULL)
+		return;
+	waited = uv_now(s->loop) - s->unwatched->parked_ms;
+	(void)uv_timer_start(&s->watcher, guard_on_watcher,
+	                     waited < WATCH_AFTER_MS ? WATCH_AFTER_MS - waited : 0, 0);
+}
+
+void
+guard_on_watcher(uv_timer_t *watcher)
+{
+	struct http_server *s = watcher->data;
+	struct http_exchange *x;
+
+	while ((x = s->unwatched) != NULL && uv_now(s->loop) - x->parked_ms >= WATCH_AFTER_MS) {
+		forget_unwatched(x);
+		watch(x);
+	}
+	start_watcher(s);
+}
+
+/* Most requests that the server answers by itself, and many others, are over before a watch would
+ * pay: it costs a descriptor and eight system calls. */
+static void
+watch_later(struct http_exchange *x)
+{
+	struct http_server *s = x->server;
+
+	if (s->closed) {
+		watch(x); /* the watcher has gone */
+		return;
+	}
+	x->unwatched = true;
+	DL_APPEND2(s->unwatched, x, unwatched_prev, unwatched_next);
+	if (!uv_is_active((uv_handle_t *)&s->watcher))
+		start_watcher(s);
+}
+
 void
 guard_park(struct http_exchange *x)
 {
 	if (x->parked)
 		return;
 	x->parked = true;
+	x->parked_ms = uv_now(x->server->loop);
 	/* One may still be set for more of a chunked body. */
 	lws_set_timeout(x->wsi, NO_PENDING_TIMEOUT, 0);
 	stop_reading(x->wsi);
-	watch(x);
+	watch_later(x);
 }
 
 static void
@@ -193,6 +247,8 @@ on_watch_closed(uv_handle_t *handle)
 bool
 guard_unwatch(struct http_exchange *x)
 {
+	if (x->unwatched)
+		forget_unwatched(x);
 	if (!x->watching)
 		return false;
 	x->watching = false;

@@ -25,8 +25,12 @@ struct http_server {
 	unsigned connections;
 	uint64_t reported_full; /* loop time, ms */
 	struct http_exchange *exchanges;
-	bool draining; /* every answer asks for the connection to be closed */
-	bool closed;   /* the handlers are not called any more */
+	struct http_exchange *dirty;     /* their queues are looked at before the loop waits */
+	uv_prepare_t writer;             /* does so; started while there are any */
+	struct http_exchange *unwatched; /* parked, the longest first */
+	uv_timer_t watcher;              /* for the first of them */
+	bool draining;                   /* every answer asks for the connection to be closed */
+	bool closed;                     /* the handlers are not called any more */
 };
 
 /* How far the answer is. */
@@ -73,10 +77,15 @@ struct http_exchange {
 	bool cut;       /* being killed: nothing is taken, nothing is sent */
 	bool in_event; /* inside a callback of libwebsockets that looks at the queue when it ends */
 	bool asked;    /* WRITEABLE has been asked for, and is still to come */
+	bool is_dirty;
+	struct http_exchange *dirty_prev, *dirty_next; /* of the server's */
 
 	/* guards.c: see there. */
 	bool body_begun;
 	bool parked;
+	bool unwatched; /* on the server's list */
+	struct http_exchange *unwatched_prev, *unwatched_next;
+	uint64_t parked_ms; /* loop time */
 	bool watching;
 	uv_poll_t watch;
 	int watch_fd;
@@ -93,8 +102,12 @@ struct http_exchange *exchange_new(struct http_server *s, struct lws *wsi, enum 
                                    const char *path, size_t path_len) MUST_CHECK;
 /* Tells the handler that it is over, if it does not know yet. */
 void exchange_done(struct http_exchange *x, bool complete);
-/* Asks for WRITEABLE: all that is queued until then leaves together. */
+/* Something is queued, or the end is: all that is until the loop waits again leaves together. */
 void exchange_ask_to_write(struct http_exchange *x);
+/* Asks for WRITEABLE. */
+void exchange_ask_writeable(struct http_exchange *x);
+/* It has none any more. */
+void exchange_clean(struct http_exchange *x);
 /* Exactly once, after it has been taken off its connection. */
 void exchange_free(struct http_exchange *x);
 /* Appends request body. 0, -EMSGSIZE over the limit, -ENOMEM. */
@@ -105,6 +118,8 @@ void exchange_error(struct http_exchange *x, int status, const char *message);
 /* connection.c */
 int connection_on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                         size_t len);
+/* Sends what is queued, from outside of libwebsockets' callbacks. x may be gone then. */
+void connection_write(struct http_exchange *x);
 /* The client has gone, or is being thrown out: ends the exchange now, the connection soon. */
 void connection_lose(struct http_exchange *x);
 
@@ -136,6 +151,8 @@ void guard_kill(struct lws *wsi);
 void guard_stall_start(struct http_exchange *x);
 /* The timer of it has come. false: it has taken nothing for too long. */
 bool guard_stall_check(struct http_exchange *x);
+/* The timer for the watches: the server's watcher. */
+void guard_on_watcher(uv_timer_t *watcher);
 /* The watch of guard_park ends. True: x is freed by it, later. */
 bool guard_unwatch(struct http_exchange *x);
 

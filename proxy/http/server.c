@@ -180,7 +180,9 @@ http_server_new(struct http_server **out, struct lws_context *ctx, uv_loop_t *lo
 		return err_set(err, -ENOMEM, "libwebsockets: the HTTP vhost could not be made");
 	}
 	(void)uv_timer_init(loop, &s->retry); /* cannot fail */
-	s->retry.data = s;
+	(void)uv_timer_init(loop, &s->watcher);
+	(void)uv_prepare_init(loop, &s->writer);
+	s->retry.data = s->watcher.data = s->writer.data = s;
 	*out = s;
 	return 0;
 }
@@ -253,6 +255,8 @@ http_server_close(struct http_server *s)
 	s->closed = true;
 	tls_close(s->tls);
 	uv_close((uv_handle_t *)&s->retry, NULL);
+	uv_close((uv_handle_t *)&s->watcher, NULL);
+	uv_close((uv_handle_t *)&s->writer, NULL);
 }
 
 void
