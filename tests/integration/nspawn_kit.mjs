@@ -105,12 +105,25 @@ export function nativeCodex() {
   throw new Error(`no native codex beside ${real}`);
 }
 
-// As `make install` puts it, below a folder.
-function install(folder) {
+function make(...words) {
   const env = { PATH: process.env.PATH, HOME: process.env.HOME };
   const build = path.relative(repository, buildDir);
-  const out = spawnSync('make', ['-s', '-C', repository, `O=${build}`, `DESTDIR=${folder}`, 'install'], { env, encoding: 'utf8' });
-  assert.equal(out.status, 0, out.stderr);
+  const out = spawnSync('make', ['-s', '-C', repository, `O=${build}`, ...words], { env, encoding: 'utf8' });
+  assert.equal(out.status, 0, out.stdout + out.stderr);
+  return out.stdout;
+}
+
+// As `make install` puts it, below a folder.
+function install(folder) {
+  make(`DESTDIR=${folder}`, 'install');
+}
+
+// Only the package of `make deb` (or of SIDECAR_DEB), as /usr/local/codex-sidecar.deb, and codex on PATH.
+export function installPackage(folder) {
+  const file = process.env.SIDECAR_DEB ?? make('deb').trim().split('\n').at(-1);
+  fs.mkdirSync(path.join(folder, 'usr/local/bin'), { recursive: true });
+  fs.copyFileSync(path.resolve(repository, file), path.join(folder, 'usr/local/codex-sidecar.deb'));
+  fs.symlinkSync('/opt/codex/bin/codex', path.join(folder, 'usr/local/bin/codex'));
 }
 
 // --- the container ---------------------------------------------------------------------------
@@ -132,14 +145,15 @@ function isInit(pid) {
 }
 
 export class Container {
-  // With codex and what `make install` installs. files: path in the container -> content.
-  static async boot({ files = {} } = {}) {
+  // With codex, and what put() puts below /usr/local of a folder: what `make install` installs.
+  // files: path in the container -> content.
+  static async boot({ files = {}, put = install } = {}) {
     const c = new Container();
     c.stage = fs.mkdtempSync(path.join(os.tmpdir(), 'container-'));
     c.name = path.basename(c.stage);
     try {
       const folder = await debianFolder();
-      install(c.stage);
+      put(c.stage);
       c.start(folder);
       await c.booted();
       for (const [name, content] of Object.entries(files)) c.write(name, content);
