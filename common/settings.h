@@ -59,6 +59,7 @@ struct settings {
 	int64_t first_event_timeout_ms;
 	int64_t idle_timeout_ms;
 	int64_t drain_timeout_ms;
+	int64_t drain_delay_ms;
 	int64_t sse_header_delay_ms;
 	bool metrics_no_auth;
 	char *image_fetch_hosts;

@@ -108,6 +108,8 @@ const struct setting settings_table[] = {
                "status"),
 	NUMBER("CODEX_DRAIN_TIMEOUT_MS", P | S, drain_timeout_ms, "30000", 0, DAY_MS,
                "the time running requests have to end when the proxy is stopped"),
+	NUMBER("CODEX_DRAIN_DELAY_MS", P | S, drain_delay_ms, "0", 0, DAY_MS,
+               "so long of it /readyz is 503 while requests are still taken"),
 	NUMBER("CODEX_ORPHAN_SWEEP_INTERVAL_MS", P, orphan_sweep_interval_ms, "900000", 100,
                WEEK_MS, "how often threads that nobody needs any more are looked for"),
 	NUMBER("CODEX_DEGRADATION_THRESHOLD", P, degradation_threshold, "5", 1, 1000,

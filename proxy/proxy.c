@@ -19,7 +19,7 @@
 static const char *
 not_ready_because(const struct proxy *p)
 {
-	if (p->draining)
+	if (p->leaving)
 		return "the proxy is shutting down";
 	if (!p->listening)
 		return "the proxy does not listen yet";
@@ -272,7 +272,7 @@ on_backends(void *arg, const int *ids, size_t count)
 }
 
 static void
-on_drain(void *arg, struct control_request *req, uint64_t deadline_ms)
+on_drain(void *arg, struct control_request *req, uint64_t deadline_ms, uint64_t delay_ms)
 {
 	struct proxy *p = arg;
 
@@ -284,7 +284,7 @@ on_drain(void *arg, struct control_request *req, uint64_t deadline_ms)
 	if (p->drained)
 		proxy_answer_drain(p);
 	else
-		proxy_drain(p, deadline_ms);
+		proxy_drain(p, deadline_ms, delay_ms);
 }
 
 static void

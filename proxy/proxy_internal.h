@@ -44,13 +44,16 @@ struct proxy {
 	char *workspace;
 	char *instructions; /* what is read from a file, or "" */
 	uv_signal_t sigterm, sigint, sighup;
+	uv_timer_t delay; /* of the drain */
 	uv_timer_t flush;
 	uint64_t flush_deadline;
 	int64_t generation; /* which start of the proxy this is; 0: nobody counts */
 	bool listening;
-	bool draining;    /* takes no new request */
-	bool drained;     /* and none is left */
-	bool terminating; /* ends when drained */
+	bool leaving;            /* says that it is not ready, whatever it is */
+	bool draining;           /* takes no new request */
+	bool drained;            /* and none is left */
+	bool terminating;        /* ends when drained */
+	uint64_t drain_deadline; /* while it is delayed */
 	struct control_request *drain_req;
 	unsigned drain_left;
 };
@@ -81,8 +84,9 @@ void proxy_agent_start_signal(struct proxy *p);
 /* proxy_stop.c */
 
 void proxy_start_signals(struct proxy *p);
-/* Takes no new request from now on, and tells when those that run are over. */
-void proxy_drain(struct proxy *p, uint64_t deadline_ms);
+/* Takes no new request after delay_ms of deadline_ms, and tells when those that run are over. Until
+ * then only /readyz says it: whoever sends the requests has that long to see it. */
+void proxy_drain(struct proxy *p, uint64_t deadline_ms, uint64_t delay_ms);
 void proxy_answer_drain(struct proxy *p);
 
 #endif

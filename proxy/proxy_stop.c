@@ -38,6 +38,7 @@ close_all(struct proxy *p)
 	uv_close((uv_handle_t *)&p->sigterm, NULL);
 	uv_close((uv_handle_t *)&p->sigint, NULL);
 	uv_close((uv_handle_t *)&p->sighup, NULL);
+	uv_close((uv_handle_t *)&p->delay, NULL);
 	uv_close((uv_handle_t *)&p->flush, NULL);
 	http_server_close(p->http);
 	images_close(p->images);
@@ -81,17 +82,53 @@ on_drained(void *arg, unsigned left)
 		flush_and_close(p);
 }
 
-void
-proxy_drain(struct proxy *p, uint64_t deadline_ms)
+static void
+drain_now(struct proxy *p, uint64_t deadline_ms)
 {
+	(void)uv_timer_stop(&p->delay); /* cannot fail */
 	if (!p->draining) {
 		p->draining = true;
 		http_server_stop_listening(p->http);
 		p->listening = false;
-		proxy_tell_readiness(p);
 	}
 	if (!p->drained)
 		turns_drain(p->turns, deadline_ms, on_drained, p);
+}
+
+static void
+on_delay_over(uv_timer_t *timer)
+{
+	struct proxy *p = timer->data;
+	uint64_t now = uv_now(&p->loop);
+
+	log_info("draining: no new requests");
+	drain_now(p, p->drain_deadline > now ? p->drain_deadline - now : 0);
+}
+
+void
+proxy_drain(struct proxy *p, uint64_t deadline_ms, uint64_t delay_ms)
+{
+	bool delayed = delay_ms > 0 && !p->leaving;
+
+	p->leaving = true;
+	if (delayed) {
+		if (delay_ms > deadline_ms)
+			delay_ms = deadline_ms;
+		p->drain_deadline = uv_now(&p->loop) + deadline_ms;
+		(void)uv_timer_start(&p->delay, on_delay_over, delay_ms, 0); /* a live handle */
+		http_server_leave(p->http);
+		log_info("not ready any more, draining in %llu ms", (unsigned long long)delay_ms);
+	} else {
+		drain_now(p, deadline_ms);
+	}
+	proxy_tell_readiness(p);
+}
+
+/* With a supervisor it is the one to say so: it knows whether another proxy takes over. */
+static uint64_t
+own_delay(const struct proxy *p)
+{
+	return p->link == NULL ? (uint64_t)p->settings->drain_delay_ms : 0;
 }
 
 static void
@@ -110,7 +147,7 @@ on_signal(uv_signal_t *handle, int signum)
 	else if (p->drained)
 		flush_and_close(p);
 	else
-		proxy_drain(p, again ? 0 : (uint64_t)p->settings->drain_timeout_ms);
+		proxy_drain(p, again ? 0 : (uint64_t)p->settings->drain_timeout_ms, own_delay(p));
 }
 
 void
@@ -119,8 +156,9 @@ proxy_start_signals(struct proxy *p)
 	/* None of these can fail with valid arguments. */
 	(void)uv_signal_init(&p->loop, &p->sigterm);
 	(void)uv_signal_init(&p->loop, &p->sigint);
+	(void)uv_timer_init(&p->loop, &p->delay);
 	(void)uv_timer_init(&p->loop, &p->flush);
-	p->sigterm.data = p->sigint.data = p->flush.data = p;
+	p->sigterm.data = p->sigint.data = p->delay.data = p->flush.data = p;
 	(void)uv_signal_start(&p->sigterm, on_signal, SIGTERM);
 	(void)uv_signal_start(&p->sigint, on_signal, SIGINT);
 	proxy_agent_start_signal(p);

@@ -218,7 +218,8 @@ unknown_member(json_t *params, bool backend)
 	json_t *value;
 
 	json_object_foreach(params, key, value) {
-		if (strcmp(key, "deadline_ms") != 0 && !(backend && strcmp(key, "id") == 0))
+		if (strcmp(key, "deadline_ms") != 0 &&
+		    strcmp(key, backend ? "id" : "delay_ms") != 0)
 			return key;
 	}
 	return NULL;
@@ -230,6 +231,8 @@ on_request(void *arg, struct control_conn *conn, struct control_request *req, co
 {
 	struct supervisor_link *l = arg;
 	int64_t deadline = json_get_int(params, "deadline_ms", -1);
+	bool delayed = json_object_get(params, "delay_ms") != NULL;
+	int64_t delay = json_get_int(params, "delay_ms", delayed ? -1 : 0);
 	int64_t id = json_get_int(params, "id", -1);
 	bool backend = strcmp(method, "backend/drain") == 0;
 	const char *stranger = unknown_member(params, backend);
@@ -241,12 +244,15 @@ on_request(void *arg, struct control_conn *conn, struct control_request *req, co
 	else if (deadline < 0)
 		control_reply_error(req, CONTROL_INVALID_PARAMS,
 		                    "deadline_ms: a number of milliseconds is required");
+	else if (delay < 0)
+		control_reply_error(req, CONTROL_INVALID_PARAMS,
+		                    "delay_ms: a number of milliseconds is required");
 	else if (backend && !is_backend(id))
 		control_reply_error(req, CONTROL_INVALID_PARAMS, "id: a backend is required");
 	else if (backend)
 		l->hooks.on_backend_drain(l->arg, req, (int)id, (uint64_t)deadline);
 	else
-		l->hooks.on_drain(l->arg, req, (uint64_t)deadline);
+		l->hooks.on_drain(l->arg, req, (uint64_t)deadline, (uint64_t)delay);
 }
 
 static void

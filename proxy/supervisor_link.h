@@ -26,7 +26,8 @@ struct supervisor_link_hooks {
 	/* All there are; others are to be forgotten. */
 	void (*on_backends)(void *arg, const int *ids, size_t count);
 	/* Both owe one control_reply to the request. */
-	void (*on_drain)(void *arg, struct control_request *req, uint64_t deadline_ms);
+	void (*on_drain)(void *arg, struct control_request *req, uint64_t deadline_ms,
+	                 uint64_t delay_ms);
 	void (*on_backend_drain)(void *arg, struct control_request *req, int id,
 	                         uint64_t deadline_ms);
 	/* Until when the login is good, Unix time in seconds; 0: not known, or never. */

@@ -174,7 +174,9 @@ fleet_stop(struct fleet *f, void (*fn)(void *arg), void *arg)
 	for (size_t i = 0; i < f->count; i++)
 		if (f->members[i]->app->tier > f->tier)
 			f->tier = f->members[i]->app->tier;
-	listener_shut(f->spec.listener); /* nobody shall queue for a proxy that is going */
+	/* nobody shall queue for a proxy that is going: it has the socket too, as long as it
+	 * accepts */
+	listener_shut(f->spec.listener);
 	stop_tier(f);
 	go_on_stopping(f); /* they may have been stopped already */
 }
@@ -297,6 +299,12 @@ on_parted(void *arg, int64_t left)
 	free(d);
 }
 
+static uint64_t
+delay_ms(const struct fleet *f)
+{
+	return (uint64_t)f->spec.settings->drain_delay_ms;
+}
+
 static void
 on_drain(void *arg, struct instance *in, int side, uint64_t deadline_ms)
 {
@@ -310,7 +318,9 @@ on_drain(void *arg, struct instance *in, int side, uint64_t deadline_ms)
 	}
 	*d = (struct parting){m, side, app_info(instance_app(in, side)).generation};
 	if (is_proxy(m))
-		proxy_link_drain(&f->link, side, deadline_ms, on_parted, d);
+		/* a delay only where no other proxy of ours comes after it */
+		proxy_link_drain(&f->link, side, deadline_ms, f->stopping ? delay_ms(f) : 0,
+		                 on_parted, d);
 	else
 		backends_part(&f->backends, m->backend, side, deadline_ms, on_parted, d);
 }
@@ -329,7 +339,8 @@ fleet_drain(struct fleet *f, struct instance *in, uint64_t deadline_ms, proxy_dr
 		m->drained = true;
 		/* nobody shall wait for one that accepts no more */
 		listener_shut(f->spec.listener);
-		proxy_link_drain(&f->link, instance_current_side(in), deadline_ms, fn, arg);
+		proxy_link_drain(&f->link, instance_current_side(in), deadline_ms, delay_ms(f), fn,
+		                 arg);
 	} else {
 		backends_drain(&f->backends, m->backend, deadline_ms, fn, arg);
 	}

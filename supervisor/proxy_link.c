@@ -226,15 +226,18 @@ new_drain(proxy_drained_fn fn, void *arg)
 }
 
 void
-proxy_link_drain(struct proxy_link *l, int side, uint64_t deadline_ms, proxy_drained_fn fn,
-                 void *arg)
+proxy_link_drain(struct proxy_link *l, int side, uint64_t deadline_ms, uint64_t delay_ms,
+                 proxy_drained_fn fn, void *arg)
 {
 	struct drain *d = new_drain(fn, arg);
+	json_t *params;
 
 	if (d == NULL)
 		return;
-	ask_to_drain(d, l->sides[side].conn, "drain",
-	             json_pack("{s:I}", "deadline_ms", (json_int_t)deadline_ms), deadline_ms);
+	params = json_pack("{s:I}", "deadline_ms", (json_int_t)deadline_ms);
+	if (delay_ms > 0)
+		(void)json_object_set_new(params, "delay_ms", json_integer((json_int_t)delay_ms));
+	ask_to_drain(d, l->sides[side].conn, "drain", params, deadline_ms);
 	answered(d);
 }
 

@@ -54,8 +54,9 @@ void proxy_link_login(struct proxy_link *l, int64_t expires_at);
 /* Once: when it has drained, at the deadline, or because there is nobody to ask. left: requests
  * that were still running. May be called from inside. */
 typedef void (*proxy_drained_fn)(void *arg, int64_t left);
-void proxy_link_drain(struct proxy_link *l, int side, uint64_t deadline_ms, proxy_drained_fn fn,
-                      void *arg);
+/* delay_ms: so much of the time it takes requests, but says that it is not ready. */
+void proxy_link_drain(struct proxy_link *l, int side, uint64_t deadline_ms, uint64_t delay_ms,
+                      proxy_drained_fn fn, void *arg);
 void proxy_link_backend_drain(struct proxy_link *l, int id, uint64_t deadline_ms,
                               proxy_drained_fn fn, void *arg);
 /* The sum over both, for `status`: new reference, json null while no proxy is connected. */

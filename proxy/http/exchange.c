@@ -384,7 +384,7 @@ add_head(struct http_exchange *x, int status, const char *content_type, size_t l
 	if (head == NULL)
 		return false;
 	end = head + room;
-	if (x->server->draining)
+	if (x->server->leaving)
 		x->close = true;
 	if (length == LENGTH_NONE && x->http_1_0)
 		x->unframed = x->close = true;

@@ -77,6 +77,8 @@ int http_server_use_tls(struct http_server *s, const char *cert, const char *key
                         struct err *err) MUST_CHECK;
 /* Adds a listening socket (TCP or unix, non-blocking); ownership passes to the server. */
 int http_server_listen(struct http_server *s, int fd, struct err *err) MUST_CHECK;
+/* Asks clients to come back on another connection: with the next answer on each of theirs. */
+void http_server_leave(struct http_server *s);
 /* Stops accepting and asks clients to close their idle connections; running exchanges go on. */
 void http_server_stop_listening(struct http_server *s);
 unsigned http_server_connections(const struct http_server *s);

@@ -29,7 +29,8 @@ struct http_server {
 	uv_prepare_t writer;             /* does so; started while there are any */
 	struct http_exchange *unwatched; /* parked, the longest first */
 	uv_timer_t watcher;              /* for the first of them */
-	bool draining;                   /* every answer asks for the connection to be closed */
+	bool leaving;                    /* every answer asks for the connection to be closed */
+	bool draining;                   /* and it is closed after each */
 	bool closed;                     /* the handlers are not called any more */
 };
 

@@ -215,11 +215,17 @@ on_listener_closed(uv_handle_t *handle)
 }
 
 void
+http_server_leave(struct http_server *s)
+{
+	s->leaving = true;
+}
+
+void
 http_server_stop_listening(struct http_server *s)
 {
 	struct http_listener *l;
 
-	s->draining = true;
+	s->leaving = s->draining = true;
 	while ((l = s->listeners) != NULL) {
 		s->listeners = l->next;
 		(void)uv_poll_stop(&l->poll); /* cannot fail */

@@ -142,8 +142,11 @@ test('our containers have no rights, a root that is read-only, and a place for e
     assert.ok(pod.volumes.find((v) => v.name === 'tmp').emptyDir, `${name}: codex has its sockets in /tmp`);
     for (const [probe, check] of [['startupProbe', 'startup'], ['livenessProbe', 'live']])
       assert.deepEqual(main[probe].exec.command, ['codex-healthcheck', check], name);
-    assert.ok(pod.terminationGracePeriodSeconds >= 5 + 42, `${name}: preStop, and the longest stop`);
+    assert.ok(pod.terminationGracePeriodSeconds >= 42 + 5, `${name}: the longest stop, and some`);
   }
+  const [pod] = podsOf('base/deployment.yaml');
+  const delay = pod.containers[0].env.find((e) => e.name === 'CODEX_DRAIN_DELAY_MS');
+  assert.equal(delay.value, '5000', 'until everybody knows that it leaves');
 });
 
 test('a sidecar listens on loopback only; the native one is there before the application', () => {

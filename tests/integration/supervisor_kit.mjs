@@ -15,7 +15,7 @@ const standins = path.join(here, 'standins');
 // Everything waits for an event with this deadline; only a broken test comes near it.
 export const DEADLINE_MS = 30000;
 
-function onPath(name) {
+export function onPath(name) {
   for (const dir of (process.env.PATH ?? '').split(':')) {
     const file = path.join(dir, name);
     try {

@@ -241,6 +241,36 @@ after_stop_listening_answers_ask_for_the_end(void **state)
 }
 
 static void
+a_server_that_leaves_still_serves_and_asks_for_other_connections(void **state)
+{
+	struct client *old = client_open(), *stream = client_open(), *fresh;
+
+	client_get(old, "/");
+	assert_answer(old, 200, "hello");
+	client_post(stream, "/hold", "x");
+	UNTIL(kit.held_count == 1);
+	http_stream_begin(kit.held[0], 200, "text/plain");
+	UNTIL(client_has(stream, "\r\n\r\n"));
+
+	http_server_leave(kit.server);
+	client_get(old, "/");
+	assert_answer(old, 200, "hello");
+	assert_string_equal(client_header(old, "connection"), "close");
+	assert_closed(old);
+	fresh = client_open();
+	client_get(fresh, "/");
+	assert_answer(fresh, 200, "hello");
+	assert_string_equal(client_header(fresh, "connection"), "close");
+	assert_closed(fresh);
+	/* this one had not been told when its answer began: it may be used again until it has */
+	http_stream_end(kit.held[0]);
+	assert_answer(stream, 200, "");
+	client_get(stream, "/");
+	assert_answer(stream, 200, "hello");
+	assert_closed(stream);
+}
+
+static void
 after_stop_listening_nobody_is_let_in(void **state)
 {
 	int fd;
@@ -363,6 +393,7 @@ main(void)
 		TEST_WITH_LIMITS(connections_over_the_limit_wait_for_their_turn),
 		TEST(without_files_accepting_pauses_and_goes_on),
 		TEST(after_stop_listening_answers_ask_for_the_end),
+		TEST(a_server_that_leaves_still_serves_and_asks_for_other_connections),
 		TEST(after_stop_listening_nobody_is_let_in),
 		TEST(a_close_with_all_kinds_of_connections_leaves_nothing),
 		TEST_UNIX(a_close_with_all_kinds_of_connections_leaves_nothing),

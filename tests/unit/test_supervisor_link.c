@@ -152,9 +152,12 @@ on_backends(void *arg, const int *ids, size_t count)
 }
 
 static void
-on_drain(void *arg, struct control_request *req, uint64_t deadline_ms)
+on_drain(void *arg, struct control_request *req, uint64_t deadline_ms, uint64_t delay_ms)
 {
-	tell("drain %llu; ", (unsigned long long)deadline_ms);
+	tell("drain %llu", (unsigned long long)deadline_ms);
+	if (delay_ms > 0)
+		tell(" after %llu", (unsigned long long)delay_ms);
+	tell("; ");
 	drain_req = req;
 }
 
@@ -502,6 +505,13 @@ a_drain_is_answered_when_it_is_done(void **state)
 	assert_int_equal(answer.in_flight, 2);
 	drain_req = NULL;
 	told[0] = '\0';
+	ask("drain", "{\"deadline_ms\":30000,\"delay_ms\":5000}");
+	RUN_UNTIL(drain_req != NULL);
+	assert_string_equal(told, "drain 30000 after 5000; ");
+	control_reply(drain_req, json_pack("{s:i}", "in_flight", 0));
+	RUN_UNTIL(answer.count == 1);
+	drain_req = NULL;
+	told[0] = '\0';
 	ask("backend/drain", "{\"id\":1,\"deadline_ms\":0}");
 	RUN_UNTIL(drain_req != NULL);
 	assert_string_equal(told, "drain 1 0; ");
@@ -516,20 +526,26 @@ wrong_params_are_told_by_name(void **state)
 		const char *method, *params, *name;
 		int code;
 	} rows[] = {
-		{"drain",         NULL,				   "deadline_ms", CONTROL_INVALID_PARAMS  },
-		{"drain",         "{}",				   "deadline_ms", CONTROL_INVALID_PARAMS  },
-		{"drain",         "{\"deadline_ms\":-1}",                 "deadline_ms", CONTROL_INVALID_PARAMS  },
-		{"drain",         "{\"deadline_ms\":1.5}",                "deadline_ms", CONTROL_INVALID_PARAMS  },
-		{"drain",         "{\"deadline_ms\":\"1\"}",              "deadline_ms", CONTROL_INVALID_PARAMS  },
-		{"drain",         "{\"deadline_ms\":1,\"id\":0}",         "id",          CONTROL_INVALID_PARAMS  },
-		{"drain",         "{\"deadline_ms\":1,\"dead\":0}",       "dead",        CONTROL_INVALID_PARAMS  },
-		{"backend/drain", "{\"deadline_ms\":1}",                  "id",          CONTROL_INVALID_PARAMS  },
-		{"backend/drain", "{\"deadline_ms\":1,\"id\":128}",       "id",          CONTROL_INVALID_PARAMS  },
-		{"backend/drain", "{\"deadline_ms\":1,\"id\":\"0\"}",     "id",          CONTROL_INVALID_PARAMS  },
-		{"backend/drain", "{\"id\":0}",                           "deadline_ms", CONTROL_INVALID_PARAMS  },
-		{"backend/drain", "{\"deadline_ms\":1,\"id\":0,\"x\":1}", "x",
-	         CONTROL_INVALID_PARAMS									  },
-		{"nonsense",      "{}",				   "nonsense",    CONTROL_METHOD_NOT_FOUND},
+		{"drain",         NULL,					  "deadline_ms", CONTROL_INVALID_PARAMS  },
+		{"drain",         "{}",					  "deadline_ms", CONTROL_INVALID_PARAMS  },
+		{"drain",         "{\"deadline_ms\":-1}",                        "deadline_ms", CONTROL_INVALID_PARAMS  },
+		{"drain",         "{\"deadline_ms\":1.5}",                       "deadline_ms", CONTROL_INVALID_PARAMS  },
+		{"drain",         "{\"deadline_ms\":\"1\"}",                     "deadline_ms", CONTROL_INVALID_PARAMS  },
+		{"drain",         "{\"deadline_ms\":1,\"id\":0}",                "id",          CONTROL_INVALID_PARAMS  },
+		{"drain",         "{\"deadline_ms\":1,\"dead\":0}",              "dead",        CONTROL_INVALID_PARAMS  },
+		{"drain",         "{\"deadline_ms\":1,\"delay_ms\":-1}",         "delay_ms",
+	         CONTROL_INVALID_PARAMS										 },
+		{"drain",         "{\"deadline_ms\":1,\"delay_ms\":true}",       "delay_ms",
+	         CONTROL_INVALID_PARAMS										 },
+		{"backend/drain", "{\"id\":1,\"deadline_ms\":1,\"delay_ms\":1}", "delay_ms",
+	         CONTROL_INVALID_PARAMS										 },
+		{"backend/drain", "{\"deadline_ms\":1}",                         "id",          CONTROL_INVALID_PARAMS  },
+		{"backend/drain", "{\"deadline_ms\":1,\"id\":128}",              "id",          CONTROL_INVALID_PARAMS  },
+		{"backend/drain", "{\"deadline_ms\":1,\"id\":\"0\"}",            "id",          CONTROL_INVALID_PARAMS  },
+		{"backend/drain", "{\"id\":0}",                                  "deadline_ms", CONTROL_INVALID_PARAMS  },
+		{"backend/drain", "{\"deadline_ms\":1,\"id\":0,\"x\":1}",        "x",
+	         CONTROL_INVALID_PARAMS										 },
+		{"nonsense",      "{}",					  "nonsense",    CONTROL_METHOD_NOT_FOUND},
 	};
 
 	connect_link();
