@@ -186,7 +186,7 @@ lint-rules: $O/codex-supervisor $O/codex-ecosystem.5
 	mandoc -T lint -W warning docs/man/*.1 $O/codex-ecosystem.5
 
 lint-scripts:
-	shellcheck scripts/* units/debian/*.post* units/completions/*.bash .ci/run
+	shellcheck scripts/* units/debian/codex-sidecar.* units/completions/*.bash .ci/run
 
 # It does not know __attribute__((cleanup)), so leaks are left to the sanitizers.
 lint-cppcheck:

@@ -193,15 +193,22 @@ test("with the drop-in of docs/agent.md codex's sandbox runs: the workspace can 
   t.diagnostic(`exposure with it: ${/Overall exposure level for \S+: ([\d.]+)/.exec(text)[1]}`);
 });
 
-test('without codex the start fails at once, with the line that helps; apt purge leaves nothing', needed, () => {
+test('without codex the start fails at once, with the line that helps; an update restarts instances too; apt purge leaves nothing', needed, async () => {
   machine.write('/etc/codex-sidecar/codex-sidecar.env', 'CODEX_BIN=/nowhere/codex\n');
   assert.notEqual(machine.tryRun('systemctl', 'start', UNIT).status, 0);
   assert.equal(machine.show(UNIT, 'ExecMainStatus'), '78');
   assert.match(machine.journal(), /CODEX_BIN: .*\/nowhere\/codex/);
 
+  machine.run('systemctl', 'enable', '--now', TWO, 'codex-auth-check.timer');
+  const before = ours().map((p) => p.pid);
+  apt('install', '--reinstall', '/usr/local/codex-sidecar.deb'); // as an update does it
+  await until(() => machine.show(TWO, 'ActiveState') === 'active' && ours().length === 3, 'the instance to be there again');
+  assert.deepEqual(ours().filter((p) => before.includes(p.pid)), [], 'as what is installed now');
+
   apt('purge', 'codex-sidecar');
-  const left = machine.run('find', '/etc', '/usr', '/var/lib', '/run', '/lib/systemd', '-xdev', '-path', '/usr/local', '-prune', '-o', '-name', '*codex*', '-print')
+  const left = machine.run('find', '/etc', '/usr', '/var/lib', '/run', '-xdev', '-path', '/usr/local', '-prune', '-o', '-name', '*codex*', '-print')
     .split('\n').filter((name) => name && !name.startsWith('/etc/systemd/system/codex-sidecar.service.d'));
   assert.deepEqual(left, []);
+  assert.doesNotMatch(machine.run('systemctl', 'list-timers', '--all', '--no-pager'), /codex/);
   assert.deepEqual(ours(), []);
 });
