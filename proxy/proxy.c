@@ -304,6 +304,12 @@ on_login(void *arg, int64_t expires_at)
 }
 
 static void
+on_reload(void *arg)
+{
+	proxy_agent_reload(arg);
+}
+
+static void
 on_connected(void *arg)
 {
 	struct proxy *p = arg;
@@ -318,6 +324,7 @@ const struct supervisor_link_hooks proxy_link_hooks = {
 	.on_drain = on_drain,
 	.on_backend_drain = on_backend_drain,
 	.on_login = on_login,
+	.on_reload = on_reload,
 	.on_connected = on_connected,
 };
 

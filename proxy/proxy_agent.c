@@ -66,15 +66,19 @@ proxy_agent_free(struct proxy *p)
 		free(p->agent.secrets[i]);
 }
 
+void
+proxy_agent_reload(struct proxy *p)
+{
+	if (p->agent.agent == NULL)
+		return; /* a terminal that went away is no reason to stop */
+	log_info("reading the tool policy again");
+	agent_reload(p->agent.agent);
+}
+
 static void
 on_sighup(uv_signal_t *handle, int signum)
 {
-	struct proxy *p = handle->data;
-
-	if (p->agent.agent == NULL)
-		return; /* a terminal that went away is no reason to stop */
-	log_info("SIGHUP: reading the tool policy again");
-	agent_reload(p->agent.agent);
+	proxy_agent_reload(handle->data);
 }
 
 void

@@ -80,6 +80,8 @@ void proxy_unbuild(struct proxy *p);
 int proxy_agent_build(struct proxy *p, struct err *err) MUST_CHECK;
 void proxy_agent_free(struct proxy *p);
 void proxy_agent_start_signal(struct proxy *p);
+/* The policy is read again. Without the agent profile: nothing. */
+void proxy_agent_reload(struct proxy *p);
 
 /* proxy_stop.c */
 

@@ -268,6 +268,8 @@ on_notification(void *arg, struct control_conn *conn, const char *method, json_t
 		take_gone(l, params);
 	else if (strcmp(method, "login/changed") == 0)
 		take_login(l, params);
+	else if (strcmp(method, "reload") == 0)
+		l->hooks.on_reload(l->arg);
 	else
 		log_debug("the supervisor says %s, which means nothing here", method);
 }

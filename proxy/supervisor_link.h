@@ -32,6 +32,8 @@ struct supervisor_link_hooks {
 	                         uint64_t deadline_ms);
 	/* Until when the login is good, Unix time in seconds; 0: not known, or never. */
 	void (*on_login)(void *arg, int64_t expires_at);
+	/* The operator has asked for it: what may change while it runs is to be read again. */
+	void (*on_reload)(void *arg);
 	/* Connected, and told the backends: say again what it must know. */
 	void (*on_connected)(void *arg);
 };

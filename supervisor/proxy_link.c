@@ -167,6 +167,12 @@ proxy_link_login(struct proxy_link *l, int64_t expires_at)
 	notify_all(l, "login/changed", login_to_json(l));
 }
 
+void
+proxy_link_reload(struct proxy_link *l)
+{
+	notify_all(l, "reload", NULL);
+}
+
 /* --- draining ------------------------------------------------------------------------------- */
 
 struct drain {

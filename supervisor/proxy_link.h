@@ -50,6 +50,8 @@ void proxy_link_backend_gone(struct proxy_link *l, int id);
 
 /* Until when the login is good, as in the struct; said when it is another time than before. */
 void proxy_link_login(struct proxy_link *l, int64_t expires_at);
+/* It is to read again what it may while it runs: the tool policy. */
+void proxy_link_reload(struct proxy_link *l);
 
 /* Once: when it has drained, at the deadline, or because there is nobody to ask. left: requests
  * that were still running. May be called from inside. */

@@ -302,6 +302,8 @@ on_reload(void *arg, void (*fn)(void *fn_arg, int code, const char *why), void *
 	*w = (struct reload_wish){s, s->state == SUPERVISOR_RUNNING, fn, fn_arg};
 	if (w->told)
 		notify_reloading(&s->notify);
+	/* Whatever comes of the rest: a tighter policy must not wait for another file's mistake. */
+	proxy_link_reload(fleet_link(s->fleet));
 	reload_start(&s->reload, on_reloaded, w);
 }
 

@@ -199,12 +199,13 @@ assistant_message(struct message_reader *r, size_t index, const json_t *message)
 	json_t *call;
 	size_t i;
 
-	if (json_is_null(calls))
+	/* An empty list is how some clients write "none". */
+	if (json_is_null(calls) || (json_is_array(calls) && json_array_size(calls) == 0))
 		calls = NULL;
 	if (json_is_null(legacy))
 		legacy = NULL;
-	if (calls != NULL && json_array_size(calls) == 0)
-		return invalid(r, index, "tool_calls", "a non-empty array is required.");
+	if (calls != NULL && !json_is_array(calls))
+		return invalid(r, index, "tool_calls", "an array is required.");
 	if (calls != NULL && legacy != NULL)
 		return invalid(r, index, "function_call", "'tool_calls' are given as well.");
 	if (!assistant_content(r, index, message, calls != NULL || legacy != NULL))

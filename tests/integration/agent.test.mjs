@@ -206,12 +206,12 @@ describe('the agent profile', needsSandbox(), () => {
     assert.equal(fs.readFileSync(inside('count.txt'), 'utf8'), 'x\n');
   });
 
-  test('SIGHUP reads the policy again: a mistake denies all and is told, the kill switch too', async () => {
+  test('SIGHUP, to the proxy or the supervisor, reads the policy again: a mistake denies all and is told, the kill switch too', async () => {
     const { pid } = await p.sidecar.app('proxy');
-    const reload = async (text, line) => {
+    const reload = async (text, line, whom = pid) => {
       const from = p.sidecar.mark;
       fs.writeFileSync(policy, text);
-      process.kill(pid, 'SIGHUP');
+      process.kill(whom, 'SIGHUP');
       await p.sidecar.line((l) => line.test(l.msg ?? ''), `${line}`, from);
       return (await ask(p.port, { path: '/readyz' })).json;
     };
@@ -221,14 +221,14 @@ describe('the agent profile', needsSandbox(), () => {
     assert.match(broken.reasons.join(), /all tools are declined: the tool policy has a mistake/);
     assert.equal(broken.status, 'ready');
     assert.match(await answerOf('broken'), /rejected/);
-    const killed = await reload(JSON.stringify(policyOf(workspace, { kill_switch: true })), /kill switch/);
+    const killed = await reload(JSON.stringify(policyOf(workspace, { kill_switch: true })), /kill switch/, p.sidecar.pid);
     assert.match(killed.reasons.join(), /kill switch/);
     assert.match(await answerOf('killed'), /rejected/);
     fs.rmSync(policy);
     process.kill(pid, 'SIGHUP');
     await p.sidecar.line((l) => /the tool policy cannot be read/.test(l.msg ?? ''), 'an unreadable policy');
     assert.match(await answerOf('unreadable'), /rejected/);
-    const well = await reload(JSON.stringify(policyOf(workspace)), /tool policy: read from/);
+    const well = await reload(JSON.stringify(policyOf(workspace)), /tool policy: read from/, p.sidecar.pid);
     assert.equal(well.reasons, undefined);
     assert.match(await answerOf('well again'), /exited with code 0/);
 

@@ -125,6 +125,9 @@ an_empty_text_is_a_text(void **state)
 	assert_items(USER("\"u\"") ",{\"role\":\"assistant\",\"content\":\"\"}",
 	             "[" ITEM("user", "input_text", "\"u\"") "," ITEM("assistant", "output_text",
 	                                                              "\"\"") "]");
+	/* an empty list of calls is none */
+	assert_items("{\"role\":\"assistant\",\"content\":\"a\",\"tool_calls\":[]}",
+	             "[" ITEM("assistant", "output_text", "\"a\"") "]");
 	/* beside calls it is the same as null */
 	assert_items("{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[" CALL(
 			     "c1", "f") "]}," RESULT("c1"),
@@ -204,8 +207,8 @@ calls_and_results_that_do_not_match_are_refused(void **state)
 static void
 malformed_calls_are_refused(void **state)
 {
-	assert_messages_refused("{\"role\":\"assistant\",\"content\":\"x\",\"tool_calls\":[]}",
-	                        "messages[0].tool_calls");
+	assert_messages_refused("{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[]}",
+	                        "messages[0].content");
 	assert_messages_refused("{\"role\":\"assistant\",\"content\":\"x\",\"tool_calls\":{}}",
 	                        "messages[0].tool_calls");
 	assert_messages_refused(CALLS("1"), "messages[0].tool_calls[0]");

@@ -177,6 +177,12 @@ on_login(void *arg, int64_t expires_at)
 }
 
 static void
+on_reload(void *arg)
+{
+	tell("%s", "reload; ");
+}
+
+static void
 on_connected(void *arg)
 {
 	connected++;
@@ -192,6 +198,7 @@ open_link(void)
 		.on_drain = on_drain,
 		.on_backend_drain = on_backend_drain,
 		.on_login = on_login,
+		.on_reload = on_reload,
 		.on_connected = on_connected,
 	};
 
@@ -452,6 +459,16 @@ the_end_of_the_login_is_told_at_first_and_when_it_changes(void **state)
 }
 
 static void
+a_reload_is_passed_on(void **state)
+{
+	connect_link();
+	told[0] = '\0';
+	control_notify(heard.conn, "reload", NULL);
+	RUN_UNTIL(told[0] != '\0');
+	assert_string_equal(told, "reload; ");
+}
+
+static void
 one_that_is_gone_is_forgotten(void **state)
 {
 	hello_answer = "{\"backends\":["
@@ -663,6 +680,7 @@ main(void)
 		with_loop(a_failure_of_a_backend_is_said_while_connected),
 		with_loop(backends_come_and_go),
 		with_loop(the_end_of_the_login_is_told_at_first_and_when_it_changes),
+		with_loop(a_reload_is_passed_on),
 		with_loop(one_that_is_gone_is_forgotten),
 		with_loop(a_drain_is_answered_when_it_is_done),
 		with_loop(wrong_params_are_told_by_name),
