@@ -383,6 +383,40 @@ print_scalar(struct json_buf *out, const json_t *value)
 	out->len += len;
 }
 
+/* Is it its own escaped form? Nearly every key is, and most of what is printed. */
+static bool
+is_plain(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] < ' ' || text[i] > '~' || text[i] == '"' || text[i] == '\\')
+			return false;
+	return true;
+}
+
+static void
+print_string(struct json_buf *out, const json_t *value)
+{
+	const char *text = json_string_value(value);
+	size_t len = json_string_length(value);
+
+	if (!is_plain(text, len)) {
+		print_scalar(out, value);
+		return;
+	}
+	append_char(out, '"');
+	json_buf_append(out, text, len);
+	append_char(out, '"');
+}
+
+static void
+print_integer(struct json_buf *out, json_int_t value)
+{
+	char text[24];
+	int n = snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT, value);
+
+	json_buf_append(out, text, (size_t)n);
+}
+
 static void
 print_key(struct json_buf *out, const char *key, size_t len)
 {
@@ -441,7 +475,11 @@ json_print(struct json_buf *out, const json_t *value)
 		print_real(out, json_real_value(value));
 		return;
 	case JSON_STRING:
+		print_string(out, value);
+		return;
 	case JSON_INTEGER:
+		print_integer(out, json_integer_value(value));
+		return;
 	case JSON_TRUE:
 	case JSON_FALSE:
 	case JSON_NULL:
@@ -469,9 +507,14 @@ json_to_text(const json_t *value, size_t *len)
 void
 json_print_escaped(struct json_buf *out, const char *text, size_t len)
 {
-	json_auto_t *string = json_stringn(text, len);
+	json_auto_t *string = NULL;
 	size_t start = out->len;
 
+	if (is_plain(text, len)) {
+		json_buf_append(out, text, len);
+		return;
+	}
+	string = json_stringn(text, len);
 	if (string == NULL) { /* no memory, or not UTF-8 */
 		out->failed = true;
 		return;

@@ -30,6 +30,7 @@ static struct {
 	unsigned long lost; /* lines since the reader stopped */
 	int64_t since_us;   /* PATIENCE counts from here */
 	int64_t waited_us;  /* of it */
+	bool no_socket;     /* stderr is none: send() need not be tried */
 } log_state = {.program = "?", .level = LOG_LEVEL_INFO, .format = LOG_FORMAT_AUTO};
 
 static const char *const level_names[] = {
@@ -390,10 +391,15 @@ write_some(const char *data, size_t len)
 
 	while (done < len && retries < 10) {
 		size_t piece = len - done < PIECE_MAX ? len - done : PIECE_MAX;
-		ssize_t n = send(STDERR_FILENO, data + done, piece, MSG_DONTWAIT | MSG_NOSIGNAL);
-		bool full = n < 0 && errno == EAGAIN;
+		bool full = false;
+		ssize_t n = -1;
 
-		if (n < 0 && errno == ENOTSOCK) {
+		if (!log_state.no_socket) {
+			n = send(STDERR_FILENO, data + done, piece, MSG_DONTWAIT | MSG_NOSIGNAL);
+			full = n < 0 && errno == EAGAIN;
+			log_state.no_socket = n < 0 && errno == ENOTSOCK;
+		}
+		if (log_state.no_socket) {
 			if (!wait_writable())
 				break;
 			n = write(STDERR_FILENO, data + done, piece);

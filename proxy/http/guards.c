@@ -15,7 +15,7 @@
 #define LENGTH_DIGITS 18
 
 /* A client that goes away is noticed so late at most. */
-#define WATCH_AFTER_MS 10
+#define WATCH_AFTER_MS 50
 
 /* A reader is looked at so many times in write_stall_ms. */
 #define STALL_LOOKS 4
@@ -302,11 +302,12 @@ guard_stall_start(struct http_exchange *x)
 bool
 guard_stall_check(struct http_exchange *x)
 {
-	int bytes = on_the_way(x->wsi);
+	int bytes;
 
 	x->stall_armed = false;
 	if (out_queue_size(&x->out) == 0 && !lws_partial_buffered(x->wsi))
 		return true;
+	bytes = on_the_way(x->wsi);
 	if (x->moved || bytes != x->on_the_way)
 		x->still = 0;
 	else if (++x->still >= STALL_LOOKS)
