@@ -77,6 +77,7 @@ struct settings {
 	int64_t provider_mode; /* enum provider_mode */
 	char *control_group;
 	int64_t check_interval_ms;
+	int64_t catalog_interval_ms;
 	int64_t app_server_max_memory_bytes;
 	int64_t proxy_max_memory_bytes;
 	/* shared */

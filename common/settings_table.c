@@ -145,6 +145,8 @@ const struct setting settings_table[] = {
              "group that may use the control socket too"),
 	NUMBER("CODEX_CHECK_INTERVAL_MS", S, check_interval_ms, "30000", 100, 60000,
                "how often memory, cron times and the app-servers' sockets are looked at"),
+	NUMBER("CODEX_CATALOG_INTERVAL_MS", S, catalog_interval_ms, "86400000", 0, 604800000,
+               "how often another codex or config.toml is looked for; 0: at a reload only"),
 	NUMBER("CODEX_APP_SERVER_MAX_MEMORY", S, app_server_max_memory_bytes, "2147483648", 0,
                1024 * GIB, "an app-server that uses more is replaced without a gap; 0: no limit"),
 	NUMBER("CODEX_PROXY_MAX_MEMORY", S, proxy_max_memory_bytes, "1073741824", 0, 1024 * GIB,

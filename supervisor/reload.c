@@ -46,19 +46,12 @@ replace_changed(struct reload *r)
 	}
 }
 
+/* Those that run; a stopped one will find it at its start. */
 static void
-on_setup(void *arg, int code, const struct err *err)
+follow_codex(struct reload *r)
 {
-	struct reload *r = arg;
 	unsigned changes = codex_setup_changes(r->setup);
 
-	if (!r->busy)
-		return; /* cancelled */
-	if (code < 0) {
-		(void)snprintf(r->warning, sizeof(r->warning), "%s", err->text);
-		finish(r, code);
-		return;
-	}
 	for (size_t i = 0; i < BACKENDS_MAX && changes != r->setup_changes; i++) {
 		struct instance *in = fleet_backend(r->fleet, i);
 
@@ -66,7 +59,20 @@ on_setup(void *arg, int code, const struct err *err)
 			roll_one(r->roll, in, "codex or its configuration has changed");
 	}
 	r->setup_changes = changes;
-	finish(r, 0);
+}
+
+static void
+on_setup(void *arg, int code, const struct err *err)
+{
+	struct reload *r = arg;
+
+	if (!r->busy)
+		return; /* cancelled */
+	if (code < 0)
+		(void)snprintf(r->warning, sizeof(r->warning), "%s", err->text);
+	else
+		follow_codex(r);
+	finish(r, code);
 }
 
 /* The file's part. False: nothing of it has changed anything. */
@@ -107,6 +113,36 @@ reload_start(struct reload *r, void (*fn)(void *arg, int code, const char *why),
 		codex_setup_run(r->setup, on_setup, r);
 	else
 		finish(r, 0);
+}
+
+static void
+on_looked(void *arg, int code, const struct err *err)
+{
+	struct reload *r = arg;
+
+	if (!r->busy)
+		return; /* cancelled */
+	r->busy = false;
+	if (code < 0) /* status tells it as the setup's warning */
+		log_warning("codex was looked at again, the app-servers stay as they are: %s",
+		            err->text);
+	else
+		follow_codex(r);
+}
+
+static void
+tell_nobody(void *arg, int code, const char *why)
+{
+}
+
+void
+reload_look_at_codex(struct reload *r)
+{
+	if (r->busy || r->setup == NULL)
+		return;
+	r->busy = true;
+	r->fn = tell_nobody;
+	codex_setup_run(r->setup, on_looked, r);
 }
 
 void

@@ -24,6 +24,9 @@ struct reload {
  * needs are on their way. code 0, or negative and why: nothing has changed, or what is wrong is
  * codex's configuration, and the app-servers stay as they are. */
 void reload_start(struct reload *r, void (*fn)(void *arg, int code, const char *why), void *arg);
+/* Codex alone is looked at again, unasked; when it has changed, the app-servers follow. Not while
+ * another one is under way. */
+void reload_look_at_codex(struct reload *r);
 /* Nothing of it may go on. */
 void reload_cancel(struct reload *r);
 

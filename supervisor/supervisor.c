@@ -448,8 +448,7 @@ build_care(struct supervisor *s, struct err *err)
 	s->care = care_new(&s->loop, s->fleet, &s->roll, (uint64_t)s->settings->drain_timeout_ms);
 	if (s->care == NULL || s->codex_home == NULL)
 		return err_set(err, -ENOMEM, "out of memory");
-	r = upkeep_new(&s->upkeep, s->fleet, &s->roll, &s->loop,
-	               (uint64_t)s->settings->check_interval_ms);
+	r = upkeep_new(&s->upkeep, &s->reload, &s->loop, s->settings);
 	if (r < 0)
 		return err_set(err, r, "%s", strerror(-r));
 	if (!s->configuration->has_recipe)

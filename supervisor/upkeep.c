@@ -23,8 +23,9 @@ struct upkeep {
 	uv_timer_t timer;
 	struct fleet *fleet;
 	struct roll *roll;
-	uint64_t interval_ms;
-	uint64_t looked_ms; /* loop time */
+	struct reload *reload;
+	uint64_t interval_ms, catalog_interval_ms;
+	uint64_t looked_ms, catalog_looked_ms; /* loop time */
 	struct question *questions;
 };
 
@@ -144,6 +145,10 @@ on_timer(uv_timer_t *timer)
 		for (size_t i = 0; i < fleet_count(u->fleet); i++)
 			ask(u, fleet_instance(u->fleet, i));
 	}
+	if (u->catalog_interval_ms > 0 && now - u->catalog_looked_ms >= u->catalog_interval_ms) {
+		u->catalog_looked_ms = now;
+		reload_look_at_codex(u->reload);
+	}
 	arm(u);
 }
 
@@ -157,8 +162,8 @@ upkeep_wait_ms(uint64_t now_ms, uint64_t interval_ms)
 /* --- life ----------------------------------------------------------------------------------- */
 
 int
-upkeep_new(struct upkeep **out, struct fleet *fleet, struct roll *roll, uv_loop_t *loop,
-           uint64_t interval_ms)
+upkeep_new(struct upkeep **out, struct reload *reload, uv_loop_t *loop,
+           const struct settings *settings)
 {
 	struct upkeep *u = calloc(1, sizeof(*u));
 	int r;
@@ -171,11 +176,13 @@ upkeep_new(struct upkeep **out, struct fleet *fleet, struct roll *roll, uv_loop_
 		return r;
 	}
 	u->timer.data = u;
-	u->fleet = fleet;
-	u->roll = roll;
-	u->interval_ms = interval_ms;
-	u->looked_ms = uv_now(loop);
-	for (size_t i = 0; i < fleet_count(fleet); i++)
+	u->reload = reload;
+	u->fleet = reload->fleet;
+	u->roll = reload->roll;
+	u->interval_ms = (uint64_t)settings->check_interval_ms;
+	u->catalog_interval_ms = (uint64_t)settings->catalog_interval_ms;
+	u->looked_ms = u->catalog_looked_ms = uv_now(loop);
+	for (size_t i = 0; i < fleet_count(u->fleet); i++)
 		look_at(u, i, false, time(NULL)); /* from now on their cron times count */
 	arm(u);
 	*out = u;

@@ -276,6 +276,25 @@ test('SIGHUP without a file: app-servers follow a new config.toml, the proxy is 
   assert.equal(after[1], before[1]);
 });
 
+test('another codex, or another config.toml, is found unasked, once in a while; a mistake there only warns', async (t) => {
+  const s = (await sidecar(t, { env: { CODEX_CHECK_INTERVAL_MS: '100', CODEX_CATALOG_INTERVAL_MS: '200' } })).start();
+  await s.ready();
+  const pids = async () => (await s.status()).apps.filter((a) => !/\.(old|new)$/.test(a.name)).map((a) => a.pid);
+  const before = await pids();
+  const from = s.mark;
+  s.standIn('codex', 'codex.mjs', { calls: s.codexCalls, more: 'as after an upgrade' });
+  await s.became('app-server-0', 'ready', from);
+  await s.line((l) => /^app-server-0: stopping -> stopped/.test(l.msg), 'the end of the old one', from);
+  const after = await pids();
+  assert.notEqual(after[0], before[0]);
+  assert.equal(after[1], before[1]);
+  const then = s.mark;
+  s.standIn('codex', 'codex.mjs', { calls: s.codexCalls, badConfig: 'Error: unknown configuration field `x`' });
+  await s.line((l) => /^codex was looked at again, the app-servers stay as they are: /.test(l.msg), 'the warning', then);
+  assert.equal((await s.status()).warnings.length, 1);
+  assert.deepEqual(await pids(), after);
+});
+
 test('SIGHUP and the real codex: a new provider is taken up without a gap, a mistake in config.toml changes nothing', needsCodex, async (t) => {
   const pair = await Pair.start();
   t.after(() => pair.dispose());

@@ -52,6 +52,10 @@ function appServer(path) {
 }
 
 function configRead() {
+  if (options.badConfig) {
+    console.error(options.badConfig);
+    process.exit(1);
+  }
   readline.createInterface({ input: process.stdin }).on('line', (line) => {
     const { id } = JSON.parse(line);
     if (id) console.log(JSON.stringify({ id, result: { config: { model_providers: {} } } }));
