@@ -2,6 +2,7 @@
 #include "common/control_server.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -9,8 +10,11 @@
 
 #include "common/log.h"
 
-#define BACKLOG    64
-#define PARTING_MS 500 /* for answers on their way when the server closes */
+#define BACKLOG 64
+
+/* One byte is for the name under which it is made. */
+#define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 2)
+#define PARTING_MS       500 /* for answers on their way when the server closes */
 
 struct control_server {
 	uv_pipe_t listener;
@@ -57,26 +61,34 @@ clear_path(const struct sockaddr_un *addr, struct err *err)
 	return 0;
 }
 
+/* Under another name first: who sees the file is answered, and not refused because it was a moment
+ * too early. */
 static int
-bind_socket(int *out, const struct sockaddr_un *addr, gid_t gid, struct err *err)
+bind_socket(int *out, const char *path, gid_t gid, struct err *err)
 {
-	const char *path = addr->sun_path;
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mode_t before;
 	int r;
 
 	if (fd < 0)
 		return err_set(err, -errno, "socket: %s", strerror(errno));
-	before = umask(0177); /* never open to others, not for a moment either */
-	r = bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
+	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s~", path); /* it fits */
+	(void)unlink(addr.sun_path); /* of one that was killed in here; else bind will tell */
+	before = umask(0177);        /* never open to others, not for a moment either */
+	r = bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
 	(void)umask(before); /* cannot fail */
 	if (r < 0)
 		return err_set(err, r, "%s: %s", path, strerror(-r));
-	if (gid != (gid_t)-1 && (chown(path, (uid_t)-1, gid) < 0 || chmod(path, 0660) < 0)) {
-		r = -errno;
-		(void)unlink(path); /* the first error is the one to tell */
-		return err_set(err, r, "%s: cannot be given to group %u: %s", path, (unsigned)gid,
-		               strerror(-r));
+	if (gid != (gid_t)-1 &&
+	    (chown(addr.sun_path, (uid_t)-1, gid) < 0 || chmod(addr.sun_path, 0660) < 0))
+		r = err_set(err, -errno, "%s: cannot be given to group %u: %s", path, (unsigned)gid,
+		            strerror(errno));
+	else if (listen(fd, BACKLOG) < 0 || rename(addr.sun_path, path) < 0)
+		r = err_set(err, -errno, "%s: %s", path, strerror(errno));
+	if (r < 0) {
+		(void)unlink(addr.sun_path); /* the first error is the one to tell */
+		return r;
 	}
 	*out = fd;
 	fd = -1;
@@ -252,9 +264,9 @@ control_server_new(struct control_server **out, uv_loop_t *loop, const char *pat
 	struct control_server *s;
 	int fd = -1, r;
 
-	if (strlen(path) >= sizeof(addr.sun_path))
+	if (strlen(path) > CONTROL_PATH_MAX)
 		return err_set(err, -ENAMETOOLONG, "%s: longer than the %zu bytes of a socket path",
-		               path, sizeof(addr.sun_path) - 1);
+		               path, CONTROL_PATH_MAX);
 	memcpy(addr.sun_path, path, strlen(path));
 	r = clear_path(&addr, err);
 	if (r < 0)
@@ -267,7 +279,7 @@ control_server_new(struct control_server **out, uv_loop_t *loop, const char *pat
 	s->handlers = *handlers;
 	s->arg = arg;
 	r = s->path == NULL ? err_set(err, -ENOMEM, "out of memory")
-	                    : bind_socket(&fd, &addr, gid, err);
+	                    : bind_socket(&fd, path, gid, err);
 	if (r < 0) {
 		free(s->path);
 		free(s);

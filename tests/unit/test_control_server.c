@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -205,6 +206,40 @@ a_stale_socket_is_replaced(void **state)
 	the_server_answers();
 }
 
+/* By the folder's own account: the name comes with a socket that listens already, by a rename. */
+static void
+who_sees_the_socket_can_connect_to_it(void **state)
+{
+	union {
+		struct inotify_event first;
+		char bytes[4096];
+	} events;
+	const char *name = strrchr(path, '/') + 1;
+	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	bool moved = false;
+	ssize_t len;
+
+	close_server();
+	assert_true(inotify_add_watch(fd, dir, IN_CREATE | IN_MOVED_TO) >= 0);
+	assert_int_equal(
+		control_server_new(&server, &loop, path, (gid_t)-1, &server_handlers, NULL, NULL),
+		0);
+	len = read(fd, events.bytes, sizeof(events.bytes));
+	assert_true(len > 0);
+	for (ssize_t at = 0; at < len;) {
+		struct inotify_event e;
+
+		memcpy(&e, events.bytes + at, sizeof(e));
+		if (strcmp(events.bytes + at + sizeof(e), name) == 0) {
+			assert_int_equal(e.mask, IN_MOVED_TO);
+			moved = true;
+		}
+		at += (ssize_t)(sizeof(e) + e.len);
+	}
+	assert_true(moved);
+	(void)close(fd);
+}
+
 static void
 a_live_socket_is_refused_and_left_alone(void **state)
 {
@@ -391,6 +426,7 @@ main(void)
 		with_server(more_clients_than_there_can_be_are_refused),
 		with_server(the_socket_is_ours_alone_whatever_the_umask_and_goes_with_the_server),
 		with_server(a_stale_socket_is_replaced),
+		with_server(who_sees_the_socket_can_connect_to_it),
 		with_server(a_live_socket_is_refused_and_left_alone),
 		with_server(a_file_that_is_no_socket_is_left_alone),
 		with_server(a_folder_that_is_not_there_is_named),
