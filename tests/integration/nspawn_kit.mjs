@@ -126,6 +126,22 @@ export function installPackage(folder) {
   fs.symlinkSync('/opt/codex/bin/codex', path.join(folder, 'usr/local/bin/codex'));
 }
 
+// A control group of its own, below ours, in each hierarchy that systemd uses: two containers in the
+// same one would take each other's units for their own.
+function makeGroups(name) {
+  const ours = fs.readFileSync('/proc/self/cgroup', 'utf8');
+  const hierarchies = [
+    ['/sys/fs/cgroup', /^0::(.*)$/m], ['/sys/fs/cgroup/unified', /^0::(.*)$/m], ['/sys/fs/cgroup/systemd', /:name=systemd:(.*)$/m],
+  ];
+  return hierarchies
+    .filter(([root, line]) => fs.existsSync(`${root}/cgroup.procs`) && line.test(ours))
+    .map(([root, line]) => {
+      const group = path.join(root, line.exec(ours)[1], name);
+      fs.mkdirSync(group);
+      return group;
+    });
+}
+
 // --- the container ---------------------------------------------------------------------------
 
 function childrenOf(pid) {
@@ -172,7 +188,9 @@ export class Container {
       `--bind-ro=${path.dirname(path.dirname(nativeCodex()))}:/opt/codex`,
     ];
     this.console = '';
-    this.process = endsWithUs(spawn('systemd-nspawn', args, { stdio: ['ignore', 'pipe', 'pipe'] }));
+    this.groups = makeGroups(this.name);
+    const enter = 'for group in $0; do echo $$ >"$group/cgroup.procs" || exit 1; done; exec systemd-nspawn "$@"';
+    this.process = endsWithUs(spawn('sh', ['-c', enter, this.groups.join(' '), ...args], { stdio: ['ignore', 'pipe', 'pipe'] }));
     for (const stream of [this.process.stdout, this.process.stderr])
       stream.on('data', (data) => (this.console = (this.console + data).slice(-20000)));
     this.exited = once(this.process, 'close');
@@ -265,6 +283,7 @@ export class Container {
         await this.exited;
       });
     }
+    for (const group of this.groups ?? []) spawnSync('find', [group, '-depth', '-type', 'd', '-delete']);
     fs.rmSync(this.stage, { recursive: true, force: true });
     fs.rmSync(`/run/systemd/nspawn/propagate/${this.name}`, { recursive: true, force: true });
   }
