@@ -59,11 +59,32 @@ models_free(struct models *m)
 	free(m);
 }
 
+/* It is no mistake for sure: another codex may have them. */
+static void
+warn_of_unknown(const struct models *m)
+{
+	const char *alias;
+	json_t *model;
+
+	if (m->default_model != NULL && json_object_get(m->known, m->default_model) == NULL &&
+	    json_object_get(m->aliases, m->default_model) == NULL)
+		log_warning("CODEX_DEFAULT_MODEL: Codex has no model %s: requests that name no "
+		            "model are refused",
+		            m->default_model);
+	json_object_foreach(m->aliases, alias, model) {
+		if (json_object_get(m->known, json_string_value(model)) == NULL)
+			log_warning("CODEX_MODEL_ALIASES: Codex has no model %s: requests for %s "
+			            "are refused",
+			            json_string_value(model), alias);
+	}
+}
+
 void
 models_update(struct models *m, json_t *list)
 {
 	json_t *known = NULL;
 	json_t *model;
+	bool changed;
 	size_t i;
 
 	if (list == NULL)
@@ -82,8 +103,11 @@ models_update(struct models *m, json_t *list)
 			m->catalog_default = strdup(id);
 		}
 	}
+	changed = m->known == NULL || !json_equal(m->known, known);
 	json_decref(m->known);
 	m->known = known;
+	if (changed)
+		warn_of_unknown(m);
 }
 
 bool

@@ -119,6 +119,21 @@ test('several keys: each is let in, a line names which, and none waits behind al
   assert.equal((await chat(f.port, 'x', {}, { key: 'sk-third-team' })).status, 401);
 });
 
+test('models of the settings that Codex does not have are told at the start, once, and then refused', async (t) => {
+  const f = await lone(t, { env: { CODEX_DEFAULT_MODEL: 'nope', CODEX_MODEL_ALIASES: 'fast=gone,slow=gpt-6.1-sol' } });
+  const told = () => f.proxy.log.all.map((l) => l.msg ?? '').filter((m) => /Codex has no model/.test(m));
+  await until(() => told().length >= 2, 'both warnings');
+  assert.match(told()[0], /^CODEX_DEFAULT_MODEL: .* nope/);
+  assert.match(told()[1], /^CODEX_MODEL_ALIASES: .* gone: requests for fast/);
+  const from = f.fake.out.mark;
+  await f.fake.order('drop');
+  await f.fake.heard('model/list', from);
+  assert.equal((await chat(f.port, 'x')).json.error.code, 'model_not_found');
+  assert.equal((await chat(f.port, 'x', { model: 'fast' })).status, 404);
+  assert.equal((await chat(f.port, 'x', { model: 'slow' })).status, 200);
+  assert.equal(told().length, 2);
+});
+
 test('on a unix socket: the same API, for those who may open it', async (t) => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'listen-'));
   t.after(() => fs.rmSync(dir, { recursive: true, force: true }));

@@ -232,6 +232,7 @@ describe('the app-server is killed every 2 s', () => {
       f.fake = await FakeAppServer.start(f.fake.url);
     }
     await workers;
+    t.diagnostic(`${counts.right} right, ${counts.error} errors after the first word, ${kills} kills`);
     assert.equal(counts.right + counts.error, REQUESTS);
     assert.ok(kills >= 2, `${kills} kills`);
     assert.ok(counts.error < kills * 16, `${counts.error} errors of ${kills} kills`);
