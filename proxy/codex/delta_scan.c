@@ -253,12 +253,19 @@ take_message_begun(struct cursor *c, struct notice *n)
 	       SKIP(c, ",\"startedAtMs\":") && take_integer(c, 18, &ms) && SKIP(c, "}") && ends(c);
 }
 
+/* What is injected comes back in these, and can be long: its turn is all that is needed then. */
 static bool
-take_message_whole(struct cursor *c, struct notice *n)
+take_item_whole(struct cursor *c, struct notice *n)
 {
-	return take_turn_id(c, n) &&
-	       SKIP(c, ",\"item\":{\"type\":\"message\",\"status\":\"completed\",\"id\":\"") &&
-	       TAKE_ID(c, n, item_id) && SKIP(c, ",\"role\":\"assistant\",");
+	struct notice with = *n;
+
+	if (!take_turn_id(c, &with))
+		return false;
+	*n = with;
+	if (SKIP(c, ",\"item\":{\"type\":\"message\",\"status\":\"completed\",\"id\":\"") &&
+	    TAKE_ID(c, &with, item_id) && SKIP(c, ",\"role\":\"assistant\","))
+		*n = with;
+	return true;
 }
 
 static bool
@@ -267,8 +274,8 @@ take_notice(struct cursor *c, struct notice *n)
 	switch (n->kind) {
 	case NOTICE_TURN_STARTED:
 		return SKIP(c, ",") && take_turn(c, n);
-	case NOTICE_MESSAGE_WHOLE:
-		return SKIP(c, ",") && take_message_whole(c, n);
+	case NOTICE_ITEM_WHOLE:
+		return SKIP(c, ",") && take_item_whole(c, n);
 	case NOTICE_TOKEN_USAGE:
 		return SKIP(c, ",") && take_turn_id(c, n);
 	case NOTICE_TURN_COMPLETED:
@@ -291,7 +298,7 @@ notice_scan(struct notice *out, const char *bytes, size_t len)
 	} methods[] = {
 #define METHOD(name, kind) {name "\"", sizeof(name), kind}
 		METHOD("turn/started", NOTICE_TURN_STARTED),
-		METHOD("rawResponseItem/completed", NOTICE_MESSAGE_WHOLE),
+		METHOD("rawResponseItem/completed", NOTICE_ITEM_WHOLE),
 		METHOD("thread/tokenUsage/updated", NOTICE_TOKEN_USAGE),
 		METHOD("turn/completed", NOTICE_TURN_COMPLETED),
 		METHOD("thread/closed", NOTICE_THREAD_CLOSED),

@@ -32,7 +32,7 @@ bool delta_scan(struct delta *out, const char *bytes, size_t len);
 enum notice_kind {
 	NOTICE_TURN_STARTED,
 	NOTICE_MESSAGE_BEGUN, /* item/started */
-	NOTICE_MESSAGE_WHOLE, /* rawResponseItem/completed, of an assistant's message */
+	NOTICE_ITEM_WHOLE,    /* rawResponseItem/completed */
 	NOTICE_TOKEN_USAGE,
 	NOTICE_TURN_COMPLETED, /* well */
 	NOTICE_THREAD_CLOSED,
@@ -45,7 +45,7 @@ struct notice {
 	size_t thread_id_len;
 	const char *turn_id;
 	size_t turn_id_len;
-	const char *item_id; /* of a message */
+	const char *item_id; /* of a message of the assistant */
 	size_t item_id_len;
 	const char *phase; /* NOTICE_MESSAGE_BEGUN; NULL: null */
 	size_t phase_len;

@@ -542,9 +542,10 @@ hear_message_begun(struct thread *t, const struct notice *n)
 }
 
 static bool
-hear_message_whole(struct thread *t, const struct notice *n)
+hear_item_whole(struct thread *t, const struct notice *n)
 {
-	if (t->own != NULL || !thread_end_heard_message(t, n->item_id, n->item_id_len))
+	if (t->own != NULL || n->item_id_len == 0 ||
+	    !thread_end_heard_message(t, n->item_id, n->item_id_len))
 		return false;
 	thread_mark_started(t);
 	thread_settle(t); /* it may have been the last one */
@@ -569,8 +570,8 @@ thread_on_notice(struct thread_link *link, const struct notice *n)
 		return true;
 	case NOTICE_MESSAGE_BEGUN:
 		return thread_is_over(t) || hear_message_begun(t, n);
-	case NOTICE_MESSAGE_WHOLE:
-		return thread_is_over(t) || hear_message_whole(t, n);
+	case NOTICE_ITEM_WHOLE:
+		return thread_is_over(t) || hear_item_whole(t, n);
 	case NOTICE_TOKEN_USAGE:
 		return thread_is_over(t) || (t->usage_known && !t->config->transcript);
 	case NOTICE_TURN_STARTED: /* is_our_turn has seen to it */

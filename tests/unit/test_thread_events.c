@@ -353,6 +353,47 @@ what_is_told_twice_counts_once(void **state)
 	assert_string_equal(caller.calls, "f({})#c ");
 }
 
+/* False: it would have to be parsed. */
+static bool
+notice(enum notice_kind kind, const char *turn, const char *item)
+{
+	const struct notice n = {.kind = kind,
+	                         .turn_id = turn,
+	                         .turn_id_len = strlen(turn),
+	                         .item_id = item,
+	                         .item_id_len = strlen(item)};
+
+	return thread_on_notice(link_of(), &n);
+}
+
+static void
+a_notice_says_what_the_parsed_message_would_say(void **state)
+{
+	assert_true(notice(NOTICE_TURN_COMPLETED, "another's", ""));
+	assert_true(notice(NOTICE_ITEM_WHOLE, "auto-compact-0", "msg_0")); /* injected */
+	assert_true(notice(NOTICE_TURN_STARTED, turn_id, ""));
+	assert_true(notice(NOTICE_MESSAGE_BEGUN, turn_id, "msg_0")); /* it is known */
+	assert_false(notice(NOTICE_ITEM_WHOLE, turn_id, ""));        /* whose, and what? */
+	assert_false(notice(NOTICE_ITEM_WHOLE, turn_id, "msg_7"));   /* its text has not come */
+	assert_true(notice(NOTICE_ITEM_WHOLE, turn_id, "msg_0"));
+	assert_false(notice(NOTICE_TOKEN_USAGE, turn_id, "")); /* not known from elsewhere */
+	notify("rawResponse/completed", USAGE("5"));
+	assert_true(notice(NOTICE_TOKEN_USAGE, turn_id, ""));
+	assert_int_equal(caller.ends, 0);
+	assert_true(notice(NOTICE_TURN_COMPLETED, turn_id, ""));
+	assert_true(caller.finished);
+	assert_int_equal(caller.finish, FINISH_STOP);
+	assert_string_equal(caller.text, "some");
+}
+
+static void
+a_thread_that_the_server_closes_has_failed(void **state)
+{
+	assert_true(notice(NOTICE_THREAD_CLOSED, "", ""));
+	assert_int_equal(caller.ends, 1);
+	assert_int_equal(caller.failure.kind, FAILURE_BACKEND_LOST);
+}
+
 static void
 more_messages_than_make_sense_end_the_turn(void **state)
 {
@@ -389,6 +430,8 @@ main(int argc, char **argv)
 #define with_turn(test) cmocka_unit_test_setup_teardown(test, setup_turn, teardown_events)
 	const struct CMUnitTest tests[] = {
 		with_turn(garbage_of_any_type_changes_nothing),
+		with_turn(a_notice_says_what_the_parsed_message_would_say),
+		with_turn(a_thread_that_the_server_closes_has_failed),
 		with_turn(a_turn_that_ends_in_no_known_way_has_failed),
 		with_turn(an_interruption_that_nobody_asked_for_has_failed),
 		with_turn(a_failure_without_an_error_has_failed_all_the_same),
