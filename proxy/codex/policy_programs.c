@@ -33,6 +33,40 @@ has_word(const struct policy_shell_command *c, const char *const *list, size_t c
 	return false;
 }
 
+/* Long ones may be cut short, short ones stand together: tar -xIsh. */
+static bool
+has_option(const struct policy_shell_command *c, const char *const *long_ones, size_t count,
+           const char *letters)
+{
+	for (size_t i = 1; i < c->count; i++) {
+		const char *word = c->words[i];
+
+		for (size_t k = 0; k < count; k++) {
+			if (strncmp(word, long_ones[k], strlen(long_ones[k])) == 0)
+				return true;
+		}
+		if (word[0] == '-' && word[1] != '-' && strpbrk(word, letters) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* An archiver, or a sorter of much, that is told what to pipe through. */
+static bool
+is_piped_through(const struct policy_shell_command *c)
+{
+	static const char *const of_tar[] = {"--to", "--us",  "--checkpoint-a", "--rs",
+	                                     "--rm", "--inf", "--new-v"};
+	static const char *const of_sort[] = {"--co"};
+	const char *name = policy_program_name(c);
+
+	if (strcmp(name, "tar") == 0) /* the first word needs no dash */
+		return has_option(c, of_tar, NELEM(of_tar), "IF") ||
+		       (c->count > 1 && c->words[1][0] != '-' &&
+		        strpbrk(c->words[1], "IF") != NULL);
+	return strcmp(name, "sort") == 0 && has_option(c, of_sort, NELEM(of_sort), "");
+}
+
 bool
 policy_program_launches(const struct policy_shell_command *c)
 {
@@ -57,7 +91,7 @@ policy_program_launches(const struct policy_shell_command *c)
 	};
 	const char *name = policy_program_name(c);
 
-	if (is_one_of(name, launchers, NELEM(launchers)))
+	if (is_one_of(name, launchers, NELEM(launchers)) || is_piped_through(c))
 		return true;
 	if (strcmp(name, "printf") == 0) /* bash: -v sets a variable */
 		return c->count > 1 && strncmp(c->words[1], "-v", 2) == 0;
@@ -80,16 +114,27 @@ is_sed_in_place(const struct policy_shell_command *c)
 	return false;
 }
 
+static bool
+is_sort_into_file(const struct policy_shell_command *c)
+{
+	static const char *const output[] = {"--o"};
+
+	return strcmp(policy_program_name(c), "sort") == 0 &&
+	       has_option(c, output, NELEM(output), "o");
+}
+
 bool
 policy_program_writes(const struct policy_shell_command *c)
 {
 	static const char *const writers[] = {
-		"chgrp", "chmod",   "chown", "cp",     "dd",  "install", "link",     "ln",
-		"mkdir", "mkfifo",  "mknod", "mktemp", "mv",  "patch",   "rm",       "rmdir",
-		"rsync", "setfacl", "shred", "split",  "tee", "touch",   "truncate", "unlink",
+		"chgrp", "chmod",    "chown",  "cp",      "dd",     "install", "link",
+		"ln",    "mkdir",    "mkfifo", "mknod",   "mktemp", "mv",      "patch",
+		"rm",    "rmdir",    "rsync",  "setfacl", "shred",  "split",   "tee",
+		"touch", "truncate", "unlink", "tar",     "unzip",  "cpio",
 	};
 
-	return is_one_of(policy_program_name(c), writers, NELEM(writers)) || is_sed_in_place(c);
+	return is_one_of(policy_program_name(c), writers, NELEM(writers)) || is_sed_in_place(c) ||
+	       is_sort_into_file(c);
 }
 
 /* "x://" anywhere, bash's /dev/tcp/. */
