@@ -12,7 +12,8 @@
 #include "common/line.h"
 #include "common/log.h"
 
-#define READ_MAX   (64 << 10) /* bytes at once: one peer does not hold up the others */
+#define READ_MAX   (2 << 10)  /* bytes at once, 32 times in a row: none holds up the others */
+#define UNREAD_MAX (64 << 10) /* bytes of answers; with more its requests have to wait */
 #define OWED_MAX   128        /* requests of one peer that wait for our answer */
 #define PARTING_MS 500        /* for the last answers to reach a peer that we leave */
 
@@ -56,6 +57,8 @@ struct control_conn {
 	uint64_t finish_deadline_ms; /* 0: not finishing */
 	bool connected;
 	bool closing;
+	bool paused; /* not read from, until it has read its answers */
+	bool kept;
 	bool silent; /* never handed out: nobody to tell that it closed */
 };
 
@@ -233,6 +236,30 @@ control_conn_finish(struct control_conn *c, uint64_t deadline_ms)
 	arm_timer(c);
 }
 
+/* --- reading no faster than the peer does ---------------------------------------------------- */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
+
+static void
+pause_reading(struct control_conn *c)
+{
+	if (c->closing || c->finish_deadline_ms != 0 || c->queued <= UNREAD_MAX)
+		return;
+	(void)uv_read_stop((uv_stream_t *)&c->pipe); /* cannot fail */
+	c->paused = true;
+}
+
+static void
+go_on_reading(struct control_conn *c)
+{
+	if (!c->paused || c->closing || c->finish_deadline_ms != 0 || c->queued > UNREAD_MAX / 2)
+		return;
+	c->paused = false;
+	if (uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) < 0)
+		control_conn_close(c);
+}
+
 /* --- writing -------------------------------------------------------------------------------- */
 
 static void
@@ -245,6 +272,8 @@ on_written(uv_write_t *req, int status)
 	free(w);
 	if (status < 0 || (c->finish_deadline_ms != 0 && c->queued == 0))
 		control_conn_close(c);
+	else
+		go_on_reading(c);
 }
 
 /* False when the line is too long to be sent, or there is no memory for it; the connection is
@@ -462,6 +491,8 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		return;
 	}
 	r = line_buf_feed(c->line, buf->base, (size_t)n, on_line, c);
+	if (r == 0)
+		pause_reading(c);
 	if (r == 0 || c->closing)
 		return;
 	if (r == -EMSGSIZE) {
@@ -605,6 +636,18 @@ control_conn_peer_in_group(const struct control_conn *c, gid_t gid)
 		if (groups[i] == gid)
 			return true;
 	return false;
+}
+
+void
+control_conn_keep(struct control_conn *c)
+{
+	c->kept = true;
+}
+
+bool
+control_conn_is_idle(const struct control_conn *c)
+{
+	return !c->closing && !c->kept && c->owed == 0;
 }
 
 void *

@@ -1,7 +1,8 @@
 /* control_conn: one control connection on a libuv loop; the same for both ends.
  *
  * Both sides may call and be called. A peer that does not read is cut off when more than
- * CONTROL_QUEUE_MAX bytes wait for it; so is one that sends a line over CONTROL_LINE_MAX. */
+ * CONTROL_QUEUE_MAX bytes wait for it; so is one that sends a line over CONTROL_LINE_MAX. While it
+ * leaves answers unread no more of its requests are. */
 #ifndef SIDECAR_CONTROL_CONN_H
 #define SIDECAR_CONTROL_CONN_H
 
@@ -55,6 +56,11 @@ gid_t control_conn_peer_gid(const struct control_conn *conn);
 bool control_conn_peer_in_group(const struct control_conn *conn, gid_t gid);
 void *control_conn_data(const struct control_conn *conn); /* the owner's own note on it */
 void control_conn_set_data(struct control_conn *conn, void *data);
+
+/* It will be told more, unasked. */
+void control_conn_keep(struct control_conn *conn);
+/* Open, and waits for nothing: no answer is owed, and it is not kept. */
+bool control_conn_is_idle(const struct control_conn *conn);
 
 /* params: reference taken over (NULL: none). answer may be NULL: nobody waits. */
 void control_call(struct control_conn *conn, const char *method, json_t *params,

@@ -25,7 +25,8 @@ struct control_server {
 	gid_t gid;
 	struct control_handlers handlers;
 	void *arg;
-	struct control_conn *conns[CONTROL_CLIENTS_MAX];
+	/* the oldest one first; as many again may be about to close */
+	struct control_conn *conns[2 * CONTROL_CLIENTS_MAX];
 	size_t count; /* of conns */
 	size_t open;  /* connections not yet freed, refused ones too */
 	bool closing;
@@ -148,7 +149,8 @@ on_conn_closed(void *arg, struct control_conn *conn)
 	while (i < s->count && s->conns[i] != conn)
 		i++;
 	if (i < s->count) { /* else it was refused, and nobody knows of it */
-		s->conns[i] = s->conns[--s->count];
+		s->count--;
+		memmove(s->conns + i, s->conns + i + 1, (s->count - i) * sizeof(s->conns[0]));
 		if (s->handlers.on_closed != NULL)
 			s->handlers.on_closed(s->arg, conn);
 	}
@@ -163,6 +165,23 @@ may_connect(const struct control_server *s, const struct control_conn *conn)
 
 	return uid == geteuid() || uid == 0 ||
 	       (s->gid != (gid_t)-1 && control_conn_peer_in_group(conn, s->gid));
+}
+
+/* Those who only hold on to a connection shall not keep the others out. */
+static bool
+is_room(struct control_server *s)
+{
+	if (s->count < CONTROL_CLIENTS_MAX)
+		return true;
+	for (size_t i = 0; i < s->count && s->count < NELEM(s->conns); i++) {
+		if (!control_conn_is_idle(s->conns[i]))
+			continue;
+		log_warning("control: pid %d asks nothing, and makes room: %d connections already",
+		            (int)control_conn_peer_pid(s->conns[i]), CONTROL_CLIENTS_MAX);
+		control_conn_close(s->conns[i]);
+		return true;
+	}
+	return false;
 }
 
 static void
@@ -182,13 +201,13 @@ on_connection(uv_stream_t *listener, int status)
 		return;
 	}
 	s->open++;
-	if (s->count == CONTROL_CLIENTS_MAX) {
-		log_warning("control: pid %d refused: %d connections already",
-		            (int)control_conn_peer_pid(conn), CONTROL_CLIENTS_MAX);
-		control_conn_close(conn);
-	} else if (!may_connect(s, conn)) {
+	if (!may_connect(s, conn)) {
 		log_warning("control: pid %d of user %u refused", (int)control_conn_peer_pid(conn),
 		            (unsigned)control_conn_peer_uid(conn));
+		control_conn_close(conn);
+	} else if (!is_room(s)) {
+		log_warning("control: pid %d refused: %d connections already",
+		            (int)control_conn_peer_pid(conn), CONTROL_CLIENTS_MAX);
 		control_conn_close(conn);
 	} else {
 		s->conns[s->count++] = conn;

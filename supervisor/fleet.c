@@ -176,7 +176,7 @@ fleet_stop(struct fleet *f, void (*fn)(void *arg), void *arg)
 			f->tier = f->members[i]->app->tier;
 	/* nobody shall queue for a proxy that is going: it has the socket too, as long as it
 	 * accepts */
-	listener_shut(f->spec.listener);
+	listener_leave(f->spec.listener);
 	stop_tier(f);
 	go_on_stopping(f); /* they may have been stopped already */
 }
@@ -239,8 +239,9 @@ on_proxy_state(struct member *m, int side, struct app_info info)
 	if (info.state != APP_READY)
 		m->says[side].ready = m->says[side].needs_login = false;
 	/* callers are refused rather than left waiting for a proxy that does not come */
-	if (info.state == APP_FAILED || (info.state == APP_BACKOFF && !info.ran_ready))
-		listener_shut(m->fleet->spec.listener);
+	if (info.state == APP_FAILED || (info.state == APP_BACKOFF && !info.ran_ready) ||
+	    instance_is_stopped(m->in))
+		listener_shut(m->fleet->spec.listener, m->fleet->spec.loop);
 }
 
 static void
@@ -338,7 +339,7 @@ fleet_drain(struct fleet *f, struct instance *in, uint64_t deadline_ms, proxy_dr
 	} else if (is_proxy(m)) {
 		m->drained = true;
 		/* nobody shall wait for one that accepts no more */
-		listener_shut(f->spec.listener);
+		listener_close(f->spec.listener);
 		proxy_link_drain(&f->link, instance_current_side(in), deadline_ms, delay_ms(f), fn,
 		                 arg);
 	} else {

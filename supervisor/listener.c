@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
+#include "common/log.h"
+
 static int
 take_from_systemd(struct listener *l)
 {
@@ -38,7 +40,7 @@ bind_it(struct listener *l, struct err *err)
 int
 listener_open(struct listener *l, const struct settings *s, struct err *err)
 {
-	*l = (struct listener){.fd = -1, .port = (int)s->port};
+	*l = (struct listener){.fd = -1, .port = (int)s->port, .tls = s->tls_cert != NULL};
 	if (take_from_systemd(l) >= 0) {
 		l->from_systemd = true;
 		(void)snprintf(l->text, sizeof(l->text), "systemd's socket");
@@ -55,11 +57,13 @@ listener_open(struct listener *l, const struct settings *s, struct err *err)
 int
 listener_reopen(struct listener *l, struct err *err)
 {
+	if (l->standby != NULL)
+		standby_stop(l->standby);
 	return l->fd >= 0 ? 0 : bind_it(l, err);
 }
 
 void
-listener_shut(struct listener *l)
+listener_close(struct listener *l)
 {
 	if (l->from_systemd)
 		return;
@@ -70,9 +74,35 @@ listener_shut(struct listener *l)
 }
 
 void
+listener_shut(struct listener *l, uv_loop_t *loop)
+{
+	int r = 0;
+
+	listener_close(l);
+	if (!l->from_systemd || l->left)
+		return;
+	if (l->standby == NULL)
+		r = standby_new(&l->standby, loop, l->fd, l->tls);
+	if (r == 0)
+		standby_start(l->standby);
+	else
+		log_warning("callers of systemd's socket have to wait: %s", strerror(-r));
+}
+
+void
+listener_leave(struct listener *l)
+{
+	listener_close(l);
+	l->left = true;
+	if (l->standby != NULL)
+		standby_close(l->standby);
+	l->standby = NULL;
+}
+
+void
 listener_fini(struct listener *l)
 {
-	listener_shut(l);
+	listener_close(l);
 	free(l->host);
 	free(l->unix_path);
 	*l = (struct listener){.fd = -1};

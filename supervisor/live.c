@@ -216,6 +216,7 @@ follower_for(struct control_conn *conn)
 	if (who == NULL)
 		return NULL;
 	who->conn = conn;
+	control_conn_keep(conn);
 	who->next = live.followers;
 	live.followers = who;
 	return who;

@@ -51,6 +51,7 @@ answer_hello(struct proxy_link *l, struct control_conn *conn, struct control_req
 	}
 	l->sides[side_of(l, conn)].conn =
 		conn; /* an older connection of it, if any, is as good as gone */
+	control_conn_keep(conn);
 	control_reply(req, result);
 }
 

@@ -420,6 +420,38 @@ test('the proxy gets its settings, its generation and the listening socket', asy
   assert.equal(env.UPSTREAM_KEY, undefined);
 });
 
+test("systemd's socket: a proxy that fails is answered for by a 503, until it is there", async (t) => {
+  const s = await sidecar(t, { proxy: { exit: 1 } });
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  const under = ['bash', '-c', 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"'];
+  s.start({ under, fds: [server._handle.fd] });
+  server.close(); // the supervisor has it
+  await s.line((l) => /answered 503$/.test(l.msg), 'the stand-in');
+  const answers = await Promise.all(Array.from({ length: 100 }, () =>
+    fetch(`http://127.0.0.1:${port}/v1/responses`, { method: 'POST', body: 'x'.repeat(100000) })));
+  for (const answer of answers) {
+    const { error } = await answer.json();
+    assert.deepEqual([answer.status, answer.headers.get('retry-after'), error.code], [503, '5', 'backend_unavailable']);
+  }
+  s.standIn('codex-proxy', 'proxy.mjs', {});
+  assert.deepEqual((await s.ask('start', { app: 'proxy' })).result, {});
+  assert.match(await get(port), /^served by/);
+  assert.deepEqual((await s.ask('stop', { app: 'proxy' })).result, {});
+  assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 503);
+  await s.stop();
+});
+
+test('a proxy that was stopped by hand refuses its callers, and is there again after start', async (t) => {
+  const s = (await sidecar(t)).start();
+  await s.ready();
+  assert.deepEqual((await s.ask('stop', { app: 'proxy' })).result, {});
+  await assert.rejects(get(s.port), { code: 'ECONNREFUSED' });
+  assert.deepEqual((await s.ask('start', { app: 'proxy' })).result, {});
+  assert.match(await get(s.port), /^served by/);
+});
+
 test('as PID 1 of a container it reaps strangers, serves, and stops on SIGTERM', async (t) => {
   const probe = spawnSync('unshare', ['--pid', '--fork', '--mount-proc', 'true']);
   if (probe.status !== 0) return t.skip('no right to make a pid namespace here');

@@ -185,9 +185,9 @@ export class Sidecar {
     fs.writeFileSync(path.join(this.root, 'home', 'config.toml'), toml);
   }
 
-  start({ under = [] } = {}) {
+  start({ under = [], fds = [] } = {}) {
     const [file, ...args] = [...under, this.bin, 'run', ...(this.file ? [this.file] : [])];
-    this.process = endsWithUs(spawn(file, args, { env: this.env, stdio: ['ignore', 'pipe', 'pipe'] }));
+    this.process = endsWithUs(spawn(file, args, { env: this.env, stdio: ['ignore', 'pipe', 'pipe', ...fds] }));
     this.process.setMaxListeners(0); // one for each line that was waited for
     this.pid = this.process.pid;
     this.exited = once(this.process, 'exit').then(([code, signal]) => ({ code, signal }));

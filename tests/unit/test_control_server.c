@@ -130,22 +130,81 @@ a_peer_that_closed_its_side_still_gets_its_answers(void **state)
 }
 
 static void
-more_clients_than_there_can_be_are_refused(void **state)
+requests_of_a_peer_that_does_not_read_its_answers_wait_unread(void **state)
+{
+	static const char request[] =
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"close\\u0020it not\"}\n";
+	int fd = raw_client();
+	unsigned sent = 0, stuck = 0, read_lines = 0;
+	char text[4096];
+
+	/* short ones: each goes whole, or not at all */
+	while (stuck < 50) {
+		bool went = send(fd, request, sizeof(request) - 1, MSG_DONTWAIT) > 0;
+
+		sent += went;
+		stuck = went ? 0 : stuck + 1;
+		assert_in_range(sent, 0, 100000); /* it would go on for ever */
+		(void)uv_run(&loop, UV_RUN_NOWAIT);
+	}
+	assert_int_equal(seen.closed, 0);
+	assert_true(seen.requests < sent);
+	while (read_lines < sent) {
+		ssize_t n = recv(fd, text, sizeof(text), MSG_DONTWAIT);
+
+		for (ssize_t i = 0; i < n; i++)
+			read_lines += text[i] == '\n';
+		(void)uv_run(&loop, UV_RUN_NOWAIT);
+	}
+	assert_int_equal(seen.requests, sent);
+	(void)close(fd);
+	RUN_UNTIL(seen.closed == 1);
+}
+
+static void
+the_oldest_that_waits_for_nothing_makes_room_for_one_more(void **state)
+{
+	int fds[CONTROL_CLIENTS_MAX + 1];
+
+	for (size_t i = 0; i < NELEM(fds); i++) {
+		fds[i] = raw_client();
+		raw_send(fds[i], i == 0 ? "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"hold\"}\n"
+		                        : "{\"jsonrpc\":\"2.0\",\"method\":\"hello\"}\n");
+		RUN_UNTIL(seen.requests + seen.notifications == i + 1);
+	}
+	assert_string_equal(raw_read(fds[1], 1), ""); /* closed */
+	assert_int_equal(seen.closed, 1);
+	control_reply(seen.held, json_true());
+	assert_string_equal(raw_read(fds[0], 1),
+	                    "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":true}\n");
+	for (size_t i = 0; i < NELEM(fds); i++)
+		(void)close(fds[i]);
+	RUN_UNTIL(seen.closed == NELEM(fds));
+}
+
+static void
+more_clients_that_wait_than_there_can_be_are_refused(void **state)
 {
 	int fds[CONTROL_CLIENTS_MAX + 1];
 
 	for (size_t i = 0; i < NELEM(fds); i++) {
 		fds[i] = raw_client();
 		(void)uv_run(&loop, UV_RUN_NOWAIT);
-		if (i < CONTROL_CLIENTS_MAX) {
+		if (i == 1) {
 			raw_send(fds[i], "{\"jsonrpc\":\"2.0\",\"method\":\"hello\"}\n");
-			RUN_UNTIL(seen.notifications == i + 1);
+			RUN_UNTIL(seen.notifications == 1);
+			control_conn_keep(seen.conn);
+		} else if (i < CONTROL_CLIENTS_MAX) {
+			raw_send(fds[i], "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"hold\"}\n");
+			RUN_UNTIL(seen.requests + seen.notifications == i + 1);
 		}
 	}
 	assert_string_equal(raw_read(fds[CONTROL_CLIENTS_MAX], 1), "");
 	for (size_t i = 0; i < NELEM(fds); i++)
 		(void)close(fds[i]);
 	RUN_UNTIL(seen.closed == CONTROL_CLIENTS_MAX); /* the refused one was never shown */
+	for (size_t i = 0; i < seen.held_count; i++)
+		control_reply(seen.all_held[i], NULL);
 }
 
 static void
@@ -423,7 +482,9 @@ main(void)
 		with_server(a_peer_that_never_reads_is_cut_off),
 		with_server(requests_without_end_are_refused_before_they_fill_the_memory),
 		with_server(a_peer_that_closed_its_side_still_gets_its_answers),
-		with_server(more_clients_than_there_can_be_are_refused),
+		with_server(requests_of_a_peer_that_does_not_read_its_answers_wait_unread),
+		with_server(the_oldest_that_waits_for_nothing_makes_room_for_one_more),
+		with_server(more_clients_that_wait_than_there_can_be_are_refused),
 		with_server(the_socket_is_ours_alone_whatever_the_umask_and_goes_with_the_server),
 		with_server(a_stale_socket_is_replaced),
 		with_server(who_sees_the_socket_can_connect_to_it),
