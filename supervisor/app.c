@@ -242,7 +242,7 @@ decide(struct app *a)
 		return;
 	}
 	a->delay_ms = a->spec.restart.rest_ms;
-	log_error("%s: crash loop, %u unplanned ends; trying again in %llu s", a->name,
+	log_error("%s: crash loop (max_restarts: %u); trying again in %llu s", a->name,
 	          a->spec.restart.limit, (unsigned long long)(a->delay_ms / 1000));
 	feed(a, APP_EV_GIVE_UP, NULL);
 }

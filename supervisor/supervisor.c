@@ -100,7 +100,7 @@ look_whether_up(struct supervisor *s, const struct status_view *v)
 	bool ready = fleet_is_ready(s->fleet, NULL), needs_login = fleet_needs_login(s->fleet);
 	char hint[STATUS_HINT_MAX];
 
-	if (ready && !s->told_ready) {
+	if (ready && !s->told_ready && s->state != SUPERVISOR_STOPPING) {
 		s->told_ready = true;
 		if (s->configuration->has_proxy)
 			log_info("ready: serving on %s", s->listener.text);

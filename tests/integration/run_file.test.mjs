@@ -129,6 +129,8 @@ test('not ready in time is a failure, and one that never becomes ready fails in 
   assert.equal((await s.app('dies')).last_exit.code, 4);
   for (const app of ['never', 'dies']) assert.equal(indexOf(s, app, 'ready'), -1, `${app} was never ready`);
   assert.equal((await s.status()).ready, false);
+  await s.stop();
+  assert.deepEqual(s.lines.filter((l) => l.msg === 'ready'), [], 'not at the end either');
 });
 
 for (const [what, restart_delay] of [['without a delay', 0], ['with a delay', 120]]) {
