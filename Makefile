@@ -232,7 +232,7 @@ install: $(programs) install-man install-completions
 		$(DESTDIR)$(SYSUSERSDIR)/codex-sidecar.conf
 	$(INSTALL) -m 644 README.md CONTRIBUTING.md NEWS LICENSE $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 644 $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)/docs
-	$(INSTALL) -m 644 units/systemd/codex-sidecar.env units/pm2/* units/haproxy/* \
+	$(INSTALL) -m 644 units/systemd/codex-sidecar.env units/systemd/notify-reload.conf units/pm2/* units/haproxy/* \
 		units/monitoring/* $(DESTDIR)$(DOCDIR)/examples
 
 install-man: $O/codex-ecosystem.5
