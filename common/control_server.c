@@ -150,7 +150,8 @@ on_conn_closed(void *arg, struct control_conn *conn)
 		i++;
 	if (i < s->count) { /* else it was refused, and nobody knows of it */
 		s->count--;
-		memmove(s->conns + i, s->conns + i + 1, (s->count - i) * sizeof(s->conns[0]));
+		memmove(s->conns + i, s->conns + i + 1,
+		        (s->count - i) * sizeof(struct control_conn *));
 		if (s->handlers.on_closed != NULL)
 			s->handlers.on_closed(s->arg, conn);
 	}

@@ -209,7 +209,9 @@ ecosystem_value_cron(char **out, const json_t *value, const char **why)
 		*out = NULL;
 		return 0;
 	}
-	if (cron_parse(&cron, text != NULL ? text : "", why) < 0)
+	if (text == NULL)
+		text = ""; /* no string at all: told as what cron_parse finds wrong with nothing */
+	if (cron_parse(&cron, text, why) < 0)
 		return -EINVAL;
 	*out = strdup(text);
 	return *out != NULL ? 0 : -ENOMEM;

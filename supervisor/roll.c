@@ -61,7 +61,7 @@ new_job(const struct roll *r, enum roll_how how, const char *why, roll_fn fn, vo
 
 	if (job == NULL)
 		return NULL;
-	job->todo = calloc(fleet_count(r->fleet), sizeof(*job->todo));
+	job->todo = calloc(fleet_count(r->fleet), sizeof(struct instance *));
 	job->why = strdup(why);
 	job->how = how;
 	job->fn = fn;
