@@ -22,6 +22,7 @@ struct stream {
 	uv_poll_t poll;
 	struct output *owner;
 	int fd;          /* -1: ended */
+	bool polled;     /* poll is open */
 	bool waits;      /* for our log */
 	size_t at, have; /* what is not cut into lines yet: chunk[at .. have] */
 	char chunk[4096];
@@ -154,7 +155,11 @@ end_stream(struct stream *s)
 	if (s->len > 0)
 		emit_line(s);
 	s->fd = -1;
-	(void)uv_poll_stop(&s->poll); /* before close, or the loop polls another file */
+	/* Now, and before the file: the handle remembers the number, and takes whatever file has it
+	 * when it is closed out of the loop. */
+	if (s->polled)
+		uv_close((uv_handle_t *)&s->poll, on_handle_closed);
+	s->polled = false;
 	auto_close_(&fd);
 }
 
@@ -283,6 +288,7 @@ output_new(struct output **out, uv_loop_t *loop, const struct output_spec *spec)
 		if (r < 0)
 			break;
 		s->poll.data = o;
+		s->polled = true;
 		o->open++;
 		r = uv_poll_start(&s->poll, UV_READABLE, on_readable);
 	}
@@ -318,8 +324,6 @@ output_last_words(const struct output *o)
 void
 output_close(struct output *o)
 {
-	unsigned polls = o->open - 1; /* beside the timer */
-
 	if (o->closing)
 		return;
 	o->closing = true;
@@ -327,14 +331,9 @@ output_close(struct output *o)
 	for (unsigned i = 0; i < 2; i++) {
 		struct stream *s = &o->streams[i];
 
-		if (i >= polls) {
-			auto_close_(&s->fd);
-			continue;
-		}
-		if (s->fd >= 0)
+		if (s->polled)
 			(void)read_stream(s, LAST_READ_MAX, LAST_READ_MAX_NS, true);
 		end_stream(s);
-		uv_close((uv_handle_t *)&s->poll, on_handle_closed);
 	}
 	uv_close((uv_handle_t *)&o->timer, on_handle_closed);
 }

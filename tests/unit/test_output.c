@@ -20,7 +20,8 @@
 static uv_loop_t loop;
 static uv_timer_t watchdog;
 static struct output *output;
-static int ends[2]; /* the app's ends of its stdout and stderr */
+static int ends[2];   /* the app's ends of its stdout and stderr */
+static int stdout_fd; /* our end */
 static char got[1 << 16];
 static bool ended;
 static struct log_sink *sink;
@@ -62,6 +63,7 @@ setup(void **state)
 		reading[i] = fds[0];
 		ends[i] = fds[1];
 	}
+	stdout_fd = reading[0];
 	return output_new(&output, &loop,
 	                  &(struct output_spec){.name = "app",
 	                                        .out_fd = reading[0],
@@ -173,6 +175,43 @@ the_end_is_told_once_when_both_have_ended(void **state)
 	while (!ended)
 		(void)uv_run(&loop, UV_RUN_ONCE);
 	assert_true(output_drain(output));
+}
+
+static void
+on_other(uv_poll_t *poll, int status, int events)
+{
+	*(bool *)poll->data = true;
+}
+
+/* A file that has got the number of one that has ended is another file. */
+static void
+what_is_closed_later_leaves_other_files_in_the_loop(void **state)
+{
+	int number = stdout_fd, other[2];
+	uv_poll_t poll;
+	bool heard = false;
+
+	hang_up(OUTPUT_STDOUT);
+	while (fcntl(number, F_GETFD) >= 0)
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	assert_int_equal(pipe2(other, O_CLOEXEC), 0);
+	assert_true(dup3(other[0], number, O_CLOEXEC) == number || other[0] == number);
+	assert_int_equal(uv_poll_init(&loop, &poll, number), 0);
+	poll.data = &heard;
+	assert_int_equal(uv_poll_start(&poll, UV_READABLE, on_other), 0);
+	(void)uv_run(&loop, UV_RUN_NOWAIT);
+	output_close(output);
+	output = NULL;
+	(void)uv_run(&loop, UV_RUN_NOWAIT);
+	assert_int_equal(write(other[1], "x", 1), 1);
+	while (!heard)
+		(void)uv_run(&loop, UV_RUN_ONCE);
+	uv_close((uv_handle_t *)&poll, NULL);
+	(void)uv_run(&loop, UV_RUN_NOWAIT);
+	(void)close(number);
+	if (other[0] != number)
+		(void)close(other[0]);
+	(void)close(other[1]);
 }
 
 static void
@@ -388,6 +427,7 @@ main(void)
 		with_output(a_line_longer_than_the_limit_comes_in_pieces),
 		with_output(a_zero_byte_hides_nothing),
 		with_output(the_end_is_told_once_when_both_have_ended),
+		with_output(what_is_closed_later_leaves_other_files_in_the_loop),
 		with_output(last_words_are_an_error_or_the_last_line_of_stderr),
 		with_output(a_burst_before_the_end_is_read_whole),
 		with_file(a_file_gets_the_lines_as_they_are_and_our_log_the_other_ones),
