@@ -62,7 +62,7 @@ class Stamps {
 function ecosystem(root, fifo) {
   const file = path.join(root, 'ecosystem.json');
   const app = (name) => ({
-    name, script: path.join(buildDir, 'stamp'), args: [fifo, name], interpreter: 'none', min_uptime: 1000,
+    name, script: path.join(buildDir, 'stamp'), args: [fifo, name], interpreter: 'none', min_uptime: 1000, max_restarts: 1000,
   });
   fs.writeFileSync(file, JSON.stringify({ apps: [app('one'), app('two')] }));
   return file;
