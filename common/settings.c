@@ -258,28 +258,6 @@ is_origin(const char *text, size_t len)
 	       memchr(text, ' ', len) == NULL;
 }
 
-static void
-check_origins(struct load *l)
-{
-	const char *at = l->out->cors_origins;
-
-	while (at != NULL && *at != '\0') {
-		size_t len, used;
-
-		at += strspn(at, " ");
-		used = len = strcspn(at, ",");
-		while (len > 0 && at[len - 1] == ' ')
-			len--;
-		if (!is_origin(at, len)) {
-			complain(l, "CODEX_CORS_ORIGINS",
-			         "is neither * nor a list of origins such as "
-			         "https://example.com:8443, with commas between them");
-			return;
-		}
-		at += used + (at[used] == ',');
-	}
-}
-
 /* example.com, *.example.com, 192.0.2.7, [::1], each with :PORT or without, and * alone. */
 static bool
 is_fetch_host(const char *text, size_t len)
@@ -301,11 +279,11 @@ is_fetch_host(const char *text, size_t len)
 	                    strspn(text + n + 1, "0123456789") == len - n - 1 && len - n > 1);
 }
 
+/* A list with commas between its elements, and spaces around them. */
 static void
-check_fetch_hosts(struct load *l)
+check_list(struct load *l, const char *name, const char *at,
+           bool (*is_element)(const char *text, size_t len), const char *complaint)
 {
-	const char *at = l->out->image_fetch_hosts;
-
 	while (at != NULL && *at != '\0') {
 		size_t len, used;
 
@@ -313,10 +291,8 @@ check_fetch_hosts(struct load *l)
 		used = len = strcspn(at, ",");
 		while (len > 0 && at[len - 1] == ' ')
 			len--;
-		if (!is_fetch_host(at, len)) {
-			complain(l, "CODEX_IMAGE_FETCH_HOSTS",
-			         "is not a list of hosts such as example.com, *.example.com or "
-			         "192.0.2.7:8443, with commas between them");
+		if (!is_element(at, len)) {
+			complain(l, name, "%s", complaint);
 			return;
 		}
 		at += used + (at[used] == ',');
@@ -353,8 +329,14 @@ check_rules(struct load *l)
 		check_key(l);
 		check_agent(l);
 		check_aliases(l);
-		check_origins(l);
-		check_fetch_hosts(l);
+		check_list(
+			l, "CODEX_CORS_ORIGINS", l->out->cors_origins, is_origin,
+			"is neither * nor a list of origins such as https://example.com:8443, with "
+			"commas between them");
+		check_list(l, "CODEX_IMAGE_FETCH_HOSTS", l->out->image_fetch_hosts, is_fetch_host,
+		           "is not a list of hosts such as example.com, *.example.com or "
+		           "192.0.2.7:8443, "
+		           "with commas between them");
 		check_tls(l);
 		check_server_url(l);
 		if (s->base_instructions != NULL && s->base_instructions[0] != '/' &&
