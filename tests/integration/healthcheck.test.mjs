@@ -5,29 +5,15 @@ import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { runToEnd } from './program.mjs';
+import { buildDir } from './supervisor_kit.mjs';
 
-const here = import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname);
-const build = process.env.SIDECAR_BUILD ?? path.resolve(here, '../../build');
-const program = path.join(build, 'codex-healthcheck');
+const program = path.join(buildDir, 'codex-healthcheck');
 
-async function run(args, env = {}) {
-  const child = spawn(program, args, {
-    env: { PATH: process.env.PATH, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? '', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (data) => (stdout += data));
-  child.stderr.on('data', (data) => (stderr += data));
-  const timer = setTimeout(() => child.kill('SIGKILL'), 20000); // only a broken one comes near it
-  const [code] = await once(child, 'close');
-  clearTimeout(timer);
-  assert.doesNotMatch(stderr, /Sanitizer|runtime error|Assertion/);
-  return { code, stdout, stderr };
-}
+const run = (args, env = {}) =>
+  runToEnd(program, args, { PATH: process.env.PATH, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? '', ...env });
 
 // A server on a free port of the loopback, or on a unix socket.
 async function listen(t, server, where = { port: 0, host: '127.0.0.1' }) {

@@ -5,9 +5,10 @@ import fs from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { runToEnd } from './program.mjs';
 import { buildDir, freePort, sidecar, until } from './supervisor_kit.mjs';
 
 const root = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../..');
@@ -46,18 +47,7 @@ class Home {
 
   // by: the binary, or the script
   async check(args = [], { by = binary, env = {} } = {}) {
-    const child = spawn(by, by === binary ? ['auth', ...args] : args, {
-      env: { ...this.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let stdout = '';
-    let stderr = '';
-    child.stdout.on('data', (data) => (stdout += data));
-    child.stderr.on('data', (data) => (stderr += data));
-    const timer = setTimeout(() => child.kill('SIGKILL'), 60000); // only a broken one comes near it
-    const [code] = await once(child, 'close');
-    clearTimeout(timer);
-    assert.doesNotMatch(stdout + stderr, /Sanitizer|runtime error|Assertion/);
+    const { code, stdout, stderr } = await runToEnd(by, by === binary ? ['auth', ...args] : args, { ...this.env, ...env }, 60000);
     assert.ok(!(stdout + stderr).includes(SECRET));
     return { code, stdout, stderr, first: stderr.split('\n')[0] };
   }

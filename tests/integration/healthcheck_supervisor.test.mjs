@@ -9,25 +9,12 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { buildDir, sidecar } from './supervisor_kit.mjs';
-import { onLines } from './program.mjs';
+import { onLines, runToEnd } from './program.mjs';
 
 const program = path.join(buildDir, 'codex-healthcheck');
 
-async function run(args, env = {}) {
-  const child = spawn(program, args, {
-    env: { PATH: process.env.PATH, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? '', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (data) => (stdout += data));
-  child.stderr.on('data', (data) => (stderr += data));
-  const timer = setTimeout(() => child.kill('SIGKILL'), 20000); // only a broken one comes near it
-  const [code] = await once(child, 'close');
-  clearTimeout(timer);
-  assert.doesNotMatch(stderr, /Sanitizer|runtime error|Assertion/);
-  return { code, stdout, stderr };
-}
+const run = (args, env = {}) =>
+  runToEnd(program, args, { PATH: process.env.PATH, ASAN_OPTIONS: process.env.ASAN_OPTIONS ?? '', ...env });
 
 function folder(t) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'healthcheck-'));

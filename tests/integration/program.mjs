@@ -110,3 +110,17 @@ export class Program {
     assert.doesNotMatch(this.logText, complaints);
   }
 }
+
+// A program that is run to its end: {code, stdout, stderr}. ms: only a broken one comes near it.
+export async function runToEnd(file, args, env, ms = 20000) {
+  const child = endsWithUs(spawn(file, args, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (data) => (stdout += data));
+  child.stderr.on('data', (data) => (stderr += data));
+  const timer = setTimeout(() => child.kill('SIGKILL'), ms);
+  const [code] = await once(child, 'close');
+  clearTimeout(timer);
+  assert.doesNotMatch(stdout + stderr, complaints);
+  return { code, stdout, stderr };
+}
