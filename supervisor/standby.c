@@ -11,8 +11,11 @@
 
 #define CALLERS_MAX 256 /* answered, and not closed yet */
 #define AT_ONCE     64  /* then the loop looks after others */
-/* Closed at once, one that still sends would see a reset, and not the answer. */
-#define LINGER_MS   1000
+/* Closed at once, or with something unread, one that still sends would see a reset, and not the
+ * answer: so what it sends is read over, until it has gone. */
+#define LINGER_MS   2000
+#define LOOK_MS     20
+#define LOOK_BYTES  ((size_t)256 << 10) /* of one caller, at one look */
 
 static const char answer[] =
 	"HTTP/1.1 503 Service Unavailable\r\n"
@@ -36,12 +39,27 @@ struct standby {
 };
 
 static void
-drop_oldest(struct standby *s)
+drop(struct standby *s, size_t i)
 {
-	(void)close(s->callers[0]); /* nothing is to be saved in it */
+	(void)close(s->callers[i]); /* nothing is to be saved in it */
 	s->count--;
-	memmove(s->callers, s->callers + 1, s->count * sizeof(s->callers[0]));
-	memmove(s->until, s->until + 1, s->count * sizeof(s->until[0]));
+	memmove(s->callers + i, s->callers + i + 1, (s->count - i) * sizeof(s->callers[0]));
+	memmove(s->until + i, s->until + i + 1, (s->count - i) * sizeof(s->until[0]));
+}
+
+static bool
+has_gone(int fd)
+{
+	char over[16 << 10];
+
+	for (size_t total = 0; total < LOOK_BYTES;) {
+		ssize_t n = recv(fd, over, sizeof(over), MSG_DONTWAIT);
+
+		if (n <= 0)
+			return n == 0 || (errno != EAGAIN && errno != EINTR);
+		total += (size_t)n;
+	}
+	return false;
 }
 
 static void
@@ -50,10 +68,14 @@ on_timer(uv_timer_t *timer)
 	struct standby *s = timer->data;
 	uint64_t now = uv_now(timer->loop);
 
-	while (s->count > 0 && s->until[0] <= now)
-		drop_oldest(s);
-	if (s->count > 0)
-		(void)uv_timer_start(timer, on_timer, s->until[0] - now, 0); /* not NULL */
+	for (size_t i = 0; i < s->count;) {
+		if (s->until[i] <= now || has_gone(s->callers[i]))
+			drop(s, i);
+		else
+			i++;
+	}
+	if (s->count == 0)
+		(void)uv_timer_stop(timer); /* always 0 */
 }
 
 /* What a new connection's buffer does not take at once is a connection that is broken already. */
@@ -67,11 +89,11 @@ answer_caller(struct standby *s, int fd)
 	(void)send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void)shutdown(fd, SHUT_WR); /* gone already is as good */
 	if (s->count == CALLERS_MAX)
-		drop_oldest(s);
+		drop(s, 0);
 	s->callers[s->count] = fd;
 	s->until[s->count++] = uv_now(s->poll.loop) + LINGER_MS;
 	if (!uv_is_active((uv_handle_t *)&s->timer))
-		(void)uv_timer_start(&s->timer, on_timer, LINGER_MS, 0); /* not NULL */
+		(void)uv_timer_start(&s->timer, on_timer, LOOK_MS, LOOK_MS); /* not NULL */
 }
 
 static void
@@ -117,7 +139,7 @@ void
 standby_close(struct standby *s)
 {
 	while (s->count > 0)
-		drop_oldest(s);
+		drop(s, s->count - 1);
 	uv_close((uv_handle_t *)&s->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&s->timer, on_handle_closed);
 }

@@ -14,6 +14,7 @@ import {
   realCodex,
   sidecar,
   until,
+  withDeadline,
 } from './supervisor_kit.mjs';
 
 function get(port) {
@@ -429,12 +430,23 @@ test("systemd's socket: a proxy that fails is answered for by a 503, until it is
   s.start({ under, fds: [server._handle.fd] });
   server.close(); // the supervisor has it
   await s.line((l) => /answered 503$/.test(l.msg), 'the stand-in');
-  const answers = await Promise.all(Array.from({ length: 20 }, () =>
-    fetch(`http://127.0.0.1:${port}/v1/responses`, { method: 'POST', body: 'x'.repeat(20000) })));
+  const answers = await Promise.all(Array.from({ length: 100 }, () =>
+    fetch(`http://127.0.0.1:${port}/v1/responses`, { method: 'POST', body: 'x'.repeat(100000) })));
   for (const answer of answers) {
     const { error } = await answer.json();
     assert.deepEqual([answer.status, answer.headers.get('retry-after'), error.code], [503, '5', 'backend_unavailable']);
   }
+  // one that has sent its whole body before it looks for an answer finds one
+  const late = net.connect(port, '127.0.0.1');
+  late.pause();
+  late.write(`POST / HTTP/1.1\r\nhost: a\r\ncontent-length: ${8 << 20}\r\n\r\n`);
+  await withDeadline(new Promise((resolve, reject) => {
+    late.on('error', reject);
+    late.write(Buffer.alloc(8 << 20), resolve);
+  }), 'the body to be taken');
+  late.resume();
+  assert.match(String((await withDeadline(once(late, 'data'), 'the answer'))[0]), /^HTTP\/1.1 503 /);
+  late.destroy();
   s.standIn('codex-proxy', 'proxy.mjs', {});
   assert.deepEqual((await s.ask('start', { app: 'proxy' })).result, {});
   assert.match(await get(port), /^served by/);
