@@ -54,7 +54,10 @@ read_policy(struct agent *a)
 	a->policy = policy_parse(text, len, a->config->home, &mistakes);
 	if (a->policy == NULL) {
 		json_buf_append(&mistakes, "", 1);
-		complain(path, mistakes.failed ? text : mistakes.data);
+		if (mistakes.failed)
+			log_error("tool policy: %s: out of memory", path);
+		else
+			complain(path, mistakes.data);
 	}
 	json_buf_free(&mistakes);
 	if (a->policy == NULL)
