@@ -15,13 +15,18 @@ INSTALL ?= install
 JOBS ?= $(shell nproc)
 
 # A flavour is a build of its own in build/<flavour>/; the default one is in build/ itself.
-# san: ASan + UBSan.   clang: the second compiler.
+# san: ASan + UBSan.   clang: the second compiler.   fuzz: what `make fuzz` runs.
 FLAVOUR ?=
 O := build$(if $(FLAVOUR),/$(FLAVOUR))
 
 OPT := -O2 -g
 ifeq ($(FLAVOUR),san)
 OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+ifeq ($(FLAVOUR),fuzz)
+CC := clang
+OPT := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
 endif
 # Off: two guesses about strings that are wrong here, and what gcc says of va_list functions: nothing.
 CLANG_WARN := -Wno-string-concatenation -Wno-string-plus-int
@@ -43,8 +48,9 @@ proxy_SRCS := $(sort $(wildcard proxy/*.c proxy/http/*.c proxy/api/*.c proxy/cod
 healthcheck_SRCS := $(sort $(wildcard healthcheck/*.c))
 unit_SRCS := $(sort $(wildcard tests/unit/test_*.c))
 fake_SRCS := $(sort $(wildcard tests/fakes/*.c))
+fuzz_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 all_SRCS := $(common_SRCS) $(supervisor_SRCS) $(proxy_SRCS) $(healthcheck_SRCS) $(unit_SRCS) \
-	$(fake_SRCS) $(wildcard tests/bench/*.c)
+	$(fake_SRCS) $(fuzz_SRCS) tests/fuzz/replay.c $(wildcard tests/bench/*.c)
 all_HDRS := $(wildcard common/*.h supervisor/*.h supervisor/codex/*.h proxy/*.h proxy/*/*.h \
 	healthcheck/*.h tests/*/*.h)
 
@@ -70,6 +76,7 @@ help:
 	@echo 'make check-san      all tests with ASan and UBSan'
 	@echo 'make lint           clang-tidy, cppcheck, shellcheck, and the rules of this house'
 	@echo 'make format         clang-format, in place (format-check: only says what differs)'
+	@echo 'make fuzz           what reads outside bytes, with libFuzzer (TARGET=, FUZZ_SECONDS=, FUZZ_RUNS=)'
 	@echo 'make bench          time to the first token'
 	@echo 'make bench-supervisor   kill -9 to a new process, planned restarts; beside PM2'
 	@echo 'make deb            a Debian package in build/ (dist: the sources as a tar.gz)'
@@ -77,7 +84,7 @@ help:
 	@echo 'make install        to PREFIX ($(PREFIX)), below DESTDIR'
 	@echo 'make deps           install the Debian packages that the build needs (deps-test: the tests too)'
 	@echo 'make clean          remove build/'
-	@echo 'FLAVOUR=san|clang builds in build/<flavour>/. CI=1 makes warnings errors.'
+	@echo 'FLAVOUR=san|clang|fuzz builds in build/<flavour>/. CI=1 makes warnings errors.'
 
 # --- building ---------------------------------------------------------------------------------
 
@@ -159,6 +166,31 @@ check: $(unit_tests) $(fakes)
 .PHONY: check-san
 check-san:
 	@$(MAKE) --no-print-directory FLAVOUR=san test
+
+# --- fuzzing: a target is also built with replay.c, and that is run on its corpus by `make check` ---
+
+replays := $(fuzz_SRCS:tests/fuzz/%.c=$O/tests/%)
+fuzzers := $(fuzz_SRCS:tests/fuzz/%.c=$O/targets/%)
+TEST_LIBRARIES := $O/libsupervisor.a $O/libproxy.a $O/libhealthcheck.a $O/libcommon.a
+
+build-tests check: $(replays)
+
+$(replays): $O/tests/%: $O/obj/tests/fuzz/%.o $O/obj/tests/fuzz/replay.o $(TEST_LIBRARIES)
+	@mkdir -p $(@D)
+	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lresolv -lm $(PROXY_LIBS)
+$(fuzzers): $O/targets/%: $O/obj/tests/fuzz/%.o $(TEST_LIBRARIES)
+	@mkdir -p $(@D)
+	$(CC) $(SIDECAR_LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lresolv -lm $(PROXY_LIBS)
+
+.PHONY: fuzzers fuzz
+fuzzers: $(fuzzers)
+
+# TARGET=chat_request: that one. FUZZ_SECONDS or FUZZ_RUNS: for each.
+fuzz:
+	@scripts/install-deps build clang
+	@$(MAKE) -s --no-print-directory -j$(JOBS) FLAVOUR=fuzz fuzzers
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_RUNS=$(FUZZ_RUNS) FUZZ_JOBS=$(JOBS) \
+		scripts/fuzz build/fuzz $(TARGET)
 
 .PHONY: bench
 bench: deps-test
