@@ -77,7 +77,7 @@ help:
 	@echo 'make lint           clang-tidy, cppcheck, shellcheck, and the rules of this house'
 	@echo 'make format         clang-format, in place (format-check: only says what differs)'
 	@echo 'make fuzz           what reads outside bytes, with libFuzzer (TARGET=, FUZZ_SECONDS=, FUZZ_RUNS=)'
-	@echo 'make bench          time to the first token'
+	@echo 'make bench          speed and memory, beside bare clients and HAProxy (BENCH=PART: one part)'
 	@echo 'make bench-supervisor   kill -9 to a new process, planned restarts; beside PM2'
 	@echo 'make deb            a Debian package in build/ (dist: the sources as a tar.gz)'
 	@echo 'make image          the container image, with podman or docker'
@@ -192,10 +192,28 @@ fuzz:
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_RUNS=$(FUZZ_RUNS) FUZZ_JOBS=$(JOBS) \
 		scripts/fuzz build/fuzz $(TARGET)
 
-.PHONY: bench
-bench: deps-test
-	@$(MAKE) --no-print-directory -j$(JOBS) all
-	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex) $(NODE) tests/bench/ttft.mjs
+# --- measuring ----------------------------------------------------------------------------------
+
+benches := $O/load-client $O/latency-client $O/start-client $O/sse-source
+
+build-tests: $(benches)
+
+# BENCH: which parts, as tests/bench/bench.mjs calls them. bench-doc takes the figures into docs/.
+.PHONY: bench bench-doc
+bench bench-doc: deps-test
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(benches)
+	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex) CC='$(CC)' \
+		$(NODE) tests/bench/bench.mjs $(if $(filter bench-doc,$@),--doc) $(BENCH)
+
+bench_OBJS := $(call objs,$(addprefix tests/bench/,figures.c))
+$O/load-client: $(call objs,tests/bench/load_client.c) $(bench_OBJS)
+	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcurl $(COMMON_LIBS)
+$O/latency-client: $(call objs,tests/bench/latency_client.c) $(bench_OBJS)
+	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lwslay -ljansson
+$O/start-client: $(call objs,tests/bench/start_client.c) $(bench_OBJS)
+	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -ljansson
+$O/sse-source: $(call objs,$(addprefix tests/bench/,sse_source.c) $(addprefix tests/fakes/,script.c fake.c))
+	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ $(FAKE_LIBS)
 
 .PHONY: bench-supervisor
 bench-supervisor: deps-test

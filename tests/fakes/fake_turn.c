@@ -9,6 +9,7 @@
  *   !tool NAME {ARGS}        a function call (the last thing in a message: then it is waited for)
  *   !reason TEXT             a reasoning summary
  *   !flood N                 N deltas "x " at once
+ *   !burst N K               N deltas, K each millisecond
  *   !wait MS   !silence      a pause; nothing more at all
  *   !retry [CAUSE]           codex tells that it tries again; say what comes then
  *   !fail INFO MESSAGE       the turn fails; INFO is codexErrorInfo as JSON without spaces
@@ -181,6 +182,31 @@ do_flood(void *arg, const char *rest)
 	text[2 * count] = '\0';
 	begin_message(m);
 	script_send(&m->plan->script, frame, strlen(frame), count);
+	end_message(m, text);
+}
+
+static void
+do_burst(void *arg, const char *rest)
+{
+	static const char word[] = "word ";
+	struct maker *m = arg;
+	unsigned count = 1, at_once = 1;
+	AUTO_FREE char *frame = delta_frame(m, word);
+	AUTO_FREE char *text = NULL;
+
+	if (sscanf(rest, "%u %u", &count, &at_once) < 1 || at_once == 0)
+		return;
+	text = calloc(count + 1, sizeof(word) - 1);
+	if (text == NULL)
+		return;
+	begin_message(m);
+	for (unsigned i = 0; i < count; i++)
+		memcpy(text + i * (sizeof(word) - 1), word, sizeof(word) - 1);
+	for (unsigned sent = 0; sent < count; sent += at_once) {
+		script_send(&m->plan->script, frame, strlen(frame),
+		            count - sent < at_once ? count - sent : at_once);
+		script_add(&m->plan->script, STEP_WAIT, 1);
+	}
 	end_message(m, text);
 }
 
@@ -440,6 +466,7 @@ static const struct directive directives[] = {
 	{"!say",            do_say           },
 	{"!part",           do_part          },
 	{"!flood",          do_flood         },
+	{"!burst",          do_burst         },
 	{"!tool",           do_tool          },
 	{"!reason",         do_reason        },
 	{"!wait",           do_wait          },

@@ -1,0 +1,49 @@
+// Speed and memory, beside what does less: a table, build/bench/bench.json, .md and .svg.
+//
+//   node tests/bench/bench.mjs [--quick] [--doc] [PART]...
+//
+// PART: relay, latency, memory, start, failover, codex; all by default. --quick: tiny counts, to see that it
+// works. --doc: docs/performance.md and docs/performance.svg get the figures. SIDECAR_BUILD,
+// SIDECAR_CODEX_BIN as in the tests.
+import { parseArgs } from 'node:util';
+import { buildDir } from '../integration/supervisor_kit.mjs';
+import { measures } from './measures.mjs';
+import { median } from './stand.mjs';
+import { machine, report } from './report.mjs';
+
+const parts = ['relay', 'latency', 'memory', 'start'];
+
+const { values: flags, positionals } = parseArgs({
+  options: { quick: { type: 'boolean' }, doc: { type: 'boolean' } }, allowPositionals: true,
+});
+const wanted = positionals.length > 0 ? positionals : parts;
+for (const name of wanted)
+  if (!parts.includes(name)) {
+    console.error(`no part ${name}: ${parts.join(', ')}`);
+    process.exit(64);
+  }
+
+// {key: {value: [each round's], floor: [...]}}
+const taken = {};
+const options = {
+  quick: flags.quick ?? false,
+  say: (text) => process.stderr.write(`  ${text}\n`),
+  take: (side, figures) => {
+    for (const [key, value] of Object.entries(figures)) ((taken[key] ??= {})[side] ??= []).push(value);
+  },
+};
+
+const begin = Date.now();
+for (const name of wanted) {
+  process.stderr.write(`${name}\n`);
+  const { part } = await import(`./part_${name}.mjs`);
+  await part(options);
+}
+
+const figures = {};
+for (const { key } of measures) {
+  if (!taken[key]) continue;
+  const { value, floor } = taken[key];
+  figures[key] = { value: median(value), values: value, ...(floor && { floor: median(floor), floors: floor }) };
+}
+report({ machine: machine(buildDir), quick: options.quick, seconds: Math.round((Date.now() - begin) / 1000), figures }, flags);

@@ -1,0 +1,15 @@
+// One request at a time: through the proxy, and by a client that asks the app-server itself.
+import { latency, withStand } from './stand.mjs';
+
+export const part = (options) => withStand(async (stand) => {
+  const fake = await stand.fake();
+  const proxy = await stand.proxy(fake);
+  for (let round = 0; round < (options.quick ? 1 : 5); round++) {
+    const [through, bare] = await latency([`http:${proxy.port}`, `unix:${fake.socket}`], { rounds: options.quick ? 100 : 1000 });
+    options.take('value', {
+      first_p50: through.first_ms.p50, first_p99: through.first_ms.p99,
+      added_p50: through.first_ms.p50 - bare.first_ms.p50, added_p99: through.first_ms.p99 - bare.first_ms.p99,
+    });
+    options.take('floor', { first_p50: bare.first_ms.p50, first_p99: bare.first_ms.p99 });
+  }
+});

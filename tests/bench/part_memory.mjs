@@ -1,0 +1,89 @@
+// Resident memory: of nothing, of many slow streams, of many connections, of a reader that stops.
+import { once } from 'node:events';
+import net from 'node:net';
+import { onPath, until } from '../integration/supervisor_kit.mjs';
+import { execFileSync } from 'node:child_process';
+import { haproxyBin, load, peakFrom, peakKb, rssKb, sleep, withStand } from './stand.mjs';
+
+const MB = 1024; // of kB
+const SPARE_FILES = 1000;
+
+async function streams(server, n, idle) {
+  let most = 0;
+  await load(server, {
+    content: `!say ${n.deltas} 300 word`, at_once: n.streams, spread: 1000,
+    begun: async (client) => {
+      while (client.exitCode === null) {
+        most = Math.max(most, rssKb(server.pid));
+        await sleep(50);
+      }
+    },
+  });
+  return { rss_idle: idle / MB, rss_streams: most / MB, rss_per_stream: (most - idle) / n.streams };
+}
+
+// A stream of deltas whose client takes the first ones only, until the proxy has had enough of it.
+async function stalled(proxy, n) {
+  await load(proxy, { content: '!flood 20000' });
+  const before = rssKb(proxy.pid);
+  peakFrom(proxy.pid);
+  await load(proxy, {
+    content: `!flood ${n.flood}`, stall: true,
+    begun: async (client) => {
+      await until(() => /"outcome":"(?!stop)/.test(proxy.log), 'the proxy to give up on it');
+      client.kill('SIGKILL');
+    },
+  });
+  return { rss_stalled: (peakKb(proxy.pid) - before) / MB };
+}
+
+async function idleConnection(port) {
+  const socket = net.connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  const [data] = await Promise.race([once(socket, 'data'), once(socket, 'close').then(() => [''])]);
+  return { socket, held: String(data).startsWith('HTTP/1.1 200') };
+}
+
+async function connections(proxy, many) {
+  const all = [];
+  while (all.length < many)
+    all.push(...await Promise.all(Array.from({ length: Math.min(250, many - all.length) }, () => idleConnection(proxy.port))));
+  await sleep(200);
+  const held = all.filter(({ socket, held }) => held && !socket.destroyed && !socket.readableEnded).length;
+  const rss = rssKb(proxy.pid) / MB;
+  // it is as well as before
+  await load(proxy, { content: '!say 1 0 well' });
+  for (const { socket } of all) socket.destroy();
+  return { idle_connections: held, rss_connections: rss };
+}
+
+// The proxy keeps a second file for each connection: it fetches, and talks to app-servers.
+function withFiles(many) {
+  const wanted = String(2 * (many + SPARE_FILES));
+  try {
+    execFileSync('prlimit', [`--nofile=${wanted}:${wanted}`, 'true'], { stdio: 'ignore' });
+    return [onPath('prlimit'), `--nofile=${wanted}:${wanted}`];
+  } catch {
+    return []; // no right to it, or no need
+  }
+}
+
+export const part = async (options) => {
+  const n = options.quick ? { streams: 100, deltas: 4, connections: 200, flood: 100000 }
+    : { streams: 1000, deltas: 20, connections: 10000, flood: 200000 };
+  for (let round = 0; round < (options.quick ? 1 : 2); round++)
+    await withStand(async (stand) => {
+      const fake = await stand.fake();
+      const proxy = await stand.proxy(fake);
+      options.take('value', await streams(proxy, n, rssKb(proxy.pid)));
+      if (haproxyBin) {
+        const relay = await stand.relay(await stand.source());
+        options.take('floor', await streams(relay, n, rssKb(relay.pid)));
+      }
+      const another = await stand.proxy(fake);
+      options.take('value', await stalled(another, n));
+      const third = await stand.proxy(fake, { under: withFiles(n.connections) });
+      options.take('value', await connections(third, n.connections));
+    });
+};

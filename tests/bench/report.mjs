@@ -1,0 +1,90 @@
+// The figures as a table, as JSON, as Markdown and as a plot.
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { buildDir } from '../integration/supervisor_kit.mjs';
+import { isMet, measures } from './measures.mjs';
+
+const outDir = path.join(buildDir, 'bench');
+
+function says(command, ...args) {
+  try {
+    return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+export function machine() {
+  const commit = says('git', 'rev-parse', '--short=12', 'HEAD');
+  const changed = says('git', 'status', '--porcelain', '--untracked-files=no');
+  return {
+    cpu: os.cpus()[0]?.model.trim(), cores: os.cpus().length, memory_mb: Math.round(os.totalmem() / 1048576),
+    kernel: `${os.type()} ${os.release()} ${os.arch()}`, compiler: says(process.env.CC || 'cc', '--version')?.split('\n')[0],
+    node: process.version, haproxy: says('/usr/sbin/haproxy', '-v')?.split('\n')[0].replace(/ - .*/, ''),
+    commit: commit && `${commit}${changed ? ' and changes' : ''}`, date: new Date().toISOString().slice(0, 10),
+  };
+}
+
+export function number(value) {
+  if (value === undefined) return '';
+  if (Number.isInteger(value) || Math.abs(value) >= 1000) return Math.round(value).toLocaleString('en-US');
+  return value.toFixed(Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : Math.abs(value) >= 1 ? 2 : 3);
+}
+
+// How far the rounds were from each other, of half of them.
+function spread(values) {
+  if (values.length < 3) return '';
+  const sorted = [...values].sort((a, b) => a - b);
+  return `${number(sorted[0])}..${number(sorted.at(-1))}`;
+}
+
+const verdicts = { true: 'met', false: 'NOT MET', undefined: '' };
+
+function rows(figures) {
+  return measures.filter(({ key }) => figures[key]).map((m) => {
+    const f = figures[m.key];
+    const unit = m.unit ? ` ${m.unit}` : '';
+    return {
+      measure: m, name: m.name, value: `${number(f.value)}${unit}`, range: spread(f.values),
+      floor: f.floor === undefined ? '' : `${number(f.floor)} (${m.floor})`,
+      times: f.floor ? `${(f.value / f.floor).toFixed(2)}` : '',
+      budget: m.budget === undefined ? '' : `${m.least ? '>=' : '<='} ${number(m.budget)}`,
+      predecessor: number(m.predecessor), verdict: verdicts[isMet(m, f.value)],
+    };
+  });
+}
+
+const columns = [
+  ['name', 'measure'], ['value', 'codex-proxy'], ['range', 'rounds'], ['floor', 'floor'], ['times', 'x floor'], ['budget', 'budget'],
+  ['predecessor', 'predecessor'], ['verdict', ''],
+];
+
+function table(all) {
+  const width = Object.fromEntries(columns.map(([key, title]) => [key, Math.max(title.length, ...all.map((r) => r[key].length))]));
+  const line = (cell) => columns.map(([key, title]) => (key === 'name' ? cell(key, title).padEnd(width[key]) : cell(key, title).padStart(width[key]))).join('  ').trimEnd();
+  return [line((_, title) => title), ...all.map((r) => line((key) => r[key]))].join('\n');
+}
+
+function markdown(result, all) {
+  const { machine: m } = result;
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  return [
+    `Commit ${m.commit}, ${m.date}: ${m.cores} cores of ${m.cpu}, ${m.memory_mb} MB, ${m.kernel}; ${m.compiler}; ${m.haproxy}; Node ${m.node}` +
+      `${m.codex ? `; ${m.codex}` : ''}.`,
+    '',
+    line(columns.map(([, title]) => title)), line(columns.map(([key]) => (key === 'name' ? '---' : '---:'))),
+    ...all.map((r) => line(columns.map(([key]) => r[key].replace(/^NOT MET$/, '**not met**')))),
+    '',
+  ].join('\n');
+}
+
+export function report(result, flags) {
+  const all = rows(result.figures);
+  fs.mkdirSync(outDir, { recursive: true });
+  fs.writeFileSync(path.join(outDir, 'bench.json'), JSON.stringify(result, null, 2) + '\n');
+  fs.writeFileSync(path.join(outDir, 'bench.md'), markdown(result, all));
+  console.log(table(all));
+  console.log(`${path.relative('.', outDir)}/bench.json, .md, .svg; ${result.seconds} s`);
+}
