@@ -11,7 +11,7 @@ import { measures } from './measures.mjs';
 import { median } from './stand.mjs';
 import { machine, report } from './report.mjs';
 
-const parts = ['relay', 'latency', 'memory', 'start'];
+const parts = ['relay', 'latency', 'memory', 'start', 'failover', 'codex'];
 
 const { values: flags, positionals } = parseArgs({
   options: { quick: { type: 'boolean' }, doc: { type: 'boolean' } }, allowPositionals: true,

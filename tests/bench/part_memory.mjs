@@ -7,6 +7,7 @@ import { haproxyBin, load, peakFrom, peakKb, rssKb, sleep, withStand } from './s
 
 const MB = 1024; // of kB
 const SPARE_FILES = 1000;
+const ANSWER_MS = 2000; // one that takes longer is made to wait
 
 async function streams(server, n, idle) {
   let most = 0;
@@ -37,24 +38,29 @@ async function stalled(proxy, n) {
   return { rss_stalled: (peakKb(proxy.pid) - before) / MB };
 }
 
+// held: answered, and open.
 async function idleConnection(port) {
-  const socket = net.connect(port, '127.0.0.1');
-  socket.on('error', () => {});
+  const socket = net.connect(port, '127.0.0.1').setTimeout(ANSWER_MS);
+  const one = { socket, held: false };
+  socket.on('error', () => {}).on('close', () => (one.held = false)).on('end', () => (one.held = false));
   socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
-  const [data] = await Promise.race([once(socket, 'data'), once(socket, 'close').then(() => [''])]);
-  return { socket, held: String(data).startsWith('HTTP/1.1 200') };
+  await new Promise((resolve) => {
+    for (const event of ['close', 'timeout']) socket.once(event, resolve);
+    socket.once('data', (data) => resolve((one.held = String(data).startsWith('HTTP/1.1 200'))));
+  });
+  socket.setTimeout(0);
+  return one;
 }
 
 async function connections(proxy, many) {
   const all = [];
-  while (all.length < many)
+  while (all.length < many && all.every((one) => one.held))
     all.push(...await Promise.all(Array.from({ length: Math.min(250, many - all.length) }, () => idleConnection(proxy.port))));
   await sleep(200);
-  const held = all.filter(({ socket, held }) => held && !socket.destroyed && !socket.readableEnded).length;
+  const held = all.filter((one) => one.held).length;
   const rss = rssKb(proxy.pid) / MB;
-  // it is as well as before
-  await load(proxy, { content: '!say 1 0 well' });
   for (const { socket } of all) socket.destroy();
+  await load(proxy, { content: '!say 1 0 well' }); // it is as well as before
   return { idle_connections: held, rss_connections: rss };
 }
 

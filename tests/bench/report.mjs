@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { buildDir } from '../integration/supervisor_kit.mjs';
 import { isMet, measures } from './measures.mjs';
+import { plot } from './plot.mjs';
 
 const outDir = path.join(buildDir, 'bench');
 
@@ -80,11 +81,25 @@ function markdown(result, all) {
   ].join('\n');
 }
 
+// The page is written by hand, but for what is between its two marks.
+function intoDocs(text, picture) {
+  const docs = path.join(path.dirname(new URL(import.meta.url).pathname), '../../docs');
+  const page = path.join(docs, 'performance.md');
+  const [mark, end] = ['<!-- make bench-doc -->\n', '<!-- end of it -->\n'];
+  const [before, rest] = fs.readFileSync(page, 'utf8').split(mark);
+  const [, after] = rest.split(end);
+  fs.writeFileSync(page, `${before}${mark}${text}${end}${after}`);
+  if (picture) fs.writeFileSync(path.join(docs, 'performance.svg'), picture);
+}
+
 export function report(result, flags) {
   const all = rows(result.figures);
   fs.mkdirSync(outDir, { recursive: true });
   fs.writeFileSync(path.join(outDir, 'bench.json'), JSON.stringify(result, null, 2) + '\n');
   fs.writeFileSync(path.join(outDir, 'bench.md'), markdown(result, all));
+  const picture = plot(result, number);
+  if (picture) fs.writeFileSync(path.join(outDir, 'bench.svg'), picture);
+  if (flags.doc) intoDocs(markdown(result, all), picture);
   console.log(table(all));
   console.log(`${path.relative('.', outDir)}/bench.json, .md, .svg; ${result.seconds} s`);
 }
