@@ -79,4 +79,28 @@ fuzz_line(const char **rest, size_t *left, const char **line, size_t *len)
 	return true;
 }
 
+/* As the inside of a JSON string: what is one stays as it is, other text is escaped. False: it
+ * cannot be one. NUL stands behind it. */
+static inline bool
+fuzz_escaped(struct json_buf *out, const char *text, size_t len)
+{
+	json_t *value;
+
+	json_buf_append(out, "\"", 1);
+	json_buf_append(out, text, len);
+	json_buf_append(out, "\"", 1);
+	value = json_loadb(out->data, out->len, JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL);
+	if (value == NULL && !fuzz_is_utf8(text, len))
+		return false;
+	json_decref(value);
+	out->len = 0;
+	if (value != NULL)
+		json_buf_append(out, text, len);
+	else
+		json_print_escaped(out, text, len);
+	json_buf_append(out, "", 1);
+	out->len--;
+	return true;
+}
+
 #endif

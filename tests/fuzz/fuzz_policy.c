@@ -1,0 +1,225 @@
+/* The policy of the agent profile: nothing is allowed of which a part is not understood.
+ *
+ * Input: a policy on one line (none: the one below), then the command. */
+#include "proxy/codex/policy.h"
+
+#include <string.h>
+#include <wordexp.h>
+
+#include "proxy/codex/policy_shell.h"
+#include "tests/fuzz/fuzz.h"
+
+#define HOME "/home/u"
+#define CWD  "/proj/src"
+
+static const char rules[] =
+	"{\"version\":1,\"deny\":[\"rm +-[a-z]*r\"],\"allow\":[\"git\",\"ls\",\"cat\","
+	"\"cd\",\"rm\",\"cp\",\"tee\",\"sed\",\"grep\",\"echo\",\"find\",\"make test\","
+	"\"sort\",\"tar\"],\"protected_paths\":[\"/etc\",\"~/.ssh\"],"
+	"\"protected_files\":[\".env\",\"*.pem\"],\"write_paths\":[\"/proj\"]}";
+
+/* Behind a "$" these mean that it is one and nothing more. */
+static bool
+is_plain_behind_dollar(char c, bool quoted)
+{
+	return c == ' ' || c == '\t' || c == '\n' || (quoted && c == '"');
+}
+
+/* Where the quotation that begins at `at` ends; 0: it does not, or it is more than its text. */
+static size_t
+end_of_quotation(const char *text, size_t len, size_t at)
+{
+	const char *end;
+
+	if (text[at] == '\'') {
+		end = memchr(text + at + 1, '\'', len - at - 1);
+		return end != NULL ? (size_t)(end - text) : 0;
+	}
+	for (at++; at < len && text[at] != '"'; at++) {
+		char next = at + 1 < len ? text[at + 1] : '\0';
+
+		if (text[at] == '`' || (text[at] == '$' && !is_plain_behind_dollar(next, true)))
+			return 0;
+		if (text[at] == '\\' && next == '\n')
+			return 0;
+		at += text[at] == '\\';
+	}
+	return at < len ? at : 0;
+}
+
+/* Another reader of the shell's language: is there anything in it whose words depend on more than
+ * the text, or that a shell would take for something else than words, lists and redirections? */
+static bool
+is_plain(const char *text, size_t len)
+{
+	bool word = false; /* inside of one */
+
+	for (size_t i = 0; i < len; i++) {
+		char c = text[i], next = i + 1 < len ? text[i + 1] : ' ';
+
+		if (c == '\'' || c == '"') {
+			i = end_of_quotation(text, len, i);
+			if (i == 0)
+				return false;
+		} else if (c == '\\') {
+			if (++i >= len || next == '\n')
+				return false;
+		} else if (strchr("`(){}*?[!", c) != NULL || (c == '#' && !word) ||
+		           (c == '$' && !is_plain_behind_dollar(next, false)) ||
+		           (c == '<' && next == '<')) {
+			return false;
+		}
+		word = strchr(" \t\n;&|<>", c) == NULL;
+	}
+	return true;
+}
+
+/* libc's reader of words, where it has an opinion: one command and no operator. */
+static void
+libc_agrees(const struct policy_shell *shell, const char *text)
+{
+	const struct policy_shell_command *c = &shell->commands[0];
+	wordexp_t words;
+
+	/* it would look up who lives at a tilde, what is quoted may become a pattern, and it makes
+	 * a word too many of ''<tab>''x */
+	if (shell->count != 1 || shell->redirect_count > 0 || strpbrk(text, "~*?[\n") != NULL ||
+	    strstr(text, "''") != NULL || strstr(text, "\"\"") != NULL ||
+	    wordexp(text, &words, WRDE_NOCMD | WRDE_UNDEF) != 0)
+		return;
+	HOLDS(words.we_wordc == c->count);
+	for (size_t i = 0; i < c->count; i++)
+		HOLDS(strcmp(words.we_wordv[i], c->words[i]) == 0);
+	wordfree(&words);
+}
+
+static void
+append_quoted(struct json_buf *out, const char *word)
+{
+	json_buf_append(out, "'", 1);
+	for (; *word != '\0'; word++) {
+		if (*word == '\'')
+			json_buf_append(out, "'\\''", 4);
+		else
+			json_buf_append(out, word, 1);
+	}
+	json_buf_append(out, "' ", 2);
+}
+
+/* The words of each command, all quoted, are the same words. */
+static void
+quoting_changes_nothing(const struct policy_shell *shell)
+{
+	for (size_t i = 0; i < shell->count; i++) {
+		const struct policy_shell_command *c = &shell->commands[i];
+		struct json_buf text = {.data = NULL};
+		struct policy_shell *again;
+		const char *why;
+		bool tilde = false;
+
+		HOLDS(c->count > 0 && c->words[0][0] != '\0');
+		for (size_t k = 0; k < c->count; k++) {
+			append_quoted(&text, c->words[k]);
+			tilde |= c->words[k][0] == '~';
+		}
+		again = policy_shell_split(text.data, text.len, &why);
+		HOLDS(again != NULL || tilde || text.len > POLICY_SHELL_MAX_BYTES);
+		if (again != NULL) {
+			HOLDS(again->count == 1 && again->redirect_count == 0);
+			HOLDS(again->commands[0].count == c->count);
+			for (size_t k = 0; k < c->count; k++)
+				HOLDS(strcmp(again->commands[0].words[k], c->words[k]) == 0);
+		}
+		free(again);
+		json_buf_free(&text);
+	}
+}
+
+static void
+check_decision(const struct policy_decision *d)
+{
+	HOLDS(memchr(d->reason, '\0', sizeof(d->reason)) != NULL && d->reason[0] != '\0');
+	HOLDS(memchr(d->program, '\0', sizeof(d->program)) != NULL);
+	for (const char *at = d->program; *at != '\0'; at++)
+		HOLDS(*at > ' ' && *at <= '~');
+	HOLDS(d->allow == (strcmp(d->reason, "allowed") == 0));
+}
+
+/* By the rules above: is this word anything that must not be touched? */
+static void
+check_word(const char *word)
+{
+	HOLDS(strncmp(word, "/etc/", 5) != 0 && strcmp(word, "/etc") != 0);
+	HOLDS(strncmp(word, "~/.ssh/", 7) != 0 && strncmp(word, HOME "/.ssh/", 13) != 0);
+	HOLDS(strcmp(word, ".env") != 0);
+}
+
+static void
+check_allowed(const struct policy_shell *shell)
+{
+	for (size_t i = 0; i < shell->count; i++)
+		for (size_t k = 0; k < shell->commands[i].count; k++)
+			check_word(shell->commands[i].words[k]);
+	for (size_t i = 0; i < shell->redirect_count; i++)
+		check_word(shell->redirects[i].target);
+}
+
+static void
+check_command(const struct policy *p, bool ours, const char *text, size_t len)
+{
+	struct policy_decision d = policy_decide_command(p, text, len, CWD);
+	const char *why = NULL;
+	struct policy_shell *shell = policy_shell_split(text, len, &why);
+	AUTO_FREE char *copy = strndup(text, len);
+
+	HOLDS(copy != NULL && (shell != NULL) == (why == NULL));
+	check_decision(&d);
+	HOLDS(!d.allow || shell != NULL);
+	if (shell != NULL) {
+		HOLDS(is_plain(text, len));
+		libc_agrees(shell, copy);
+		quoting_changes_nothing(shell);
+	}
+	if (d.allow && ours)
+		check_allowed(shell);
+	free(shell);
+	/* the whole as one word, of a command and of a patch */
+	d = policy_decide_argv(p, (const char *const[]){"cat", copy}, 2, CWD);
+	check_decision(&d);
+	if (d.allow && ours)
+		check_word(copy);
+	d = policy_decide_argv(p, (const char *const[]){"sh", "-c", copy}, 3, CWD);
+	check_decision(&d);
+	HOLDS(!d.allow || is_plain(copy, strlen(copy)));
+	d = policy_decide_patch(p, (const char *const[]){copy}, 1, CWD);
+	check_decision(&d);
+	if (d.allow && ours)
+		check_word(copy);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct policy *usual;
+	const char *rest = (const char *)data, *line;
+	size_t left = size, len;
+	struct json_buf mistakes = {.data = NULL};
+	struct policy *p;
+
+	if (usual == NULL)
+		usual = policy_parse(rules, sizeof(rules) - 1, HOME, &mistakes);
+	HOLDS(usual != NULL && mistakes.len == 0);
+	if (!fuzz_line(&rest, &left, &line, &len))
+		return 0;
+	if (len == 0) {
+		check_command(usual, true, rest, left);
+		return 0;
+	}
+	p = policy_parse(line, len, HOME, &mistakes);
+	HOLDS((p == NULL) == (mistakes.len > 0));
+	HOLDS(mistakes.len == 0 || mistakes.data[mistakes.len - 1] == '\n');
+	check_command(p, false, rest, left);
+	policy_free(p);
+	json_buf_free(&mistakes);
+	return 0;
+}
