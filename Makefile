@@ -50,7 +50,7 @@ unit_SRCS := $(sort $(wildcard tests/unit/test_*.c))
 fake_SRCS := $(sort $(wildcard tests/fakes/*.c))
 fuzz_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 all_SRCS := $(common_SRCS) $(supervisor_SRCS) $(proxy_SRCS) $(healthcheck_SRCS) $(unit_SRCS) \
-	$(fake_SRCS) $(fuzz_SRCS) tests/fuzz/replay.c $(wildcard tests/bench/*.c)
+	$(fake_SRCS) $(fuzz_SRCS) tests/fuzz/replay.c $(wildcard tests/bench/*.c tests/chaos/*.c)
 all_HDRS := $(wildcard common/*.h supervisor/*.h supervisor/codex/*.h proxy/*.h proxy/*/*.h \
 	healthcheck/*.h tests/*/*.h)
 
@@ -77,6 +77,8 @@ help:
 	@echo 'make lint           clang-tidy, cppcheck, shellcheck, and the rules of this house'
 	@echo 'make format         clang-format, in place (format-check: only says what differs)'
 	@echo 'make fuzz           what reads outside bytes, with libFuzzer (TARGET=, FUZZ_SECONDS=, FUZZ_RUNS=)'
+	@echo 'make chaos          faults by a random schedule, under load, and a judge (CHAOS_SEED, CHAOS_SEEDS, CHAOS_SECONDS)'
+	@echo 'make soak           an hour of moderate load: memory and files must be flat (SOAK_SECONDS)'
 	@echo 'make bench          speed and memory, beside bare clients and HAProxy (BENCH=PART: one part)'
 	@echo 'make bench-supervisor   kill -9 to a new process, planned restarts; beside PM2'
 	@echo 'make deb            a Debian package in build/ (dist: the sources as a tar.gz)'
@@ -152,7 +154,7 @@ run:
 	@scripts/run $O
 
 .PHONY: build-tests
-build-tests: all $(unit_tests)
+build-tests: all $(unit_tests) $O/chaos-hook.so
 
 .PHONY: test
 test: deps-test
@@ -219,6 +221,17 @@ $O/sse-source: $(call objs,$(addprefix tests/bench/,sse_source.c) $(addprefix te
 bench-supervisor: deps-test
 	@$(MAKE) --no-print-directory -j$(JOBS) all $O/stamp
 	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex) $(NODE) tests/bench/supervisor.mjs
+
+# Loaded into the programs: allocations that fail, a clock that jumps.
+hook_SRCS := $(sort $(wildcard tests/chaos/*.c))
+$O/chaos-hook.so: $(hook_SRCS) tests/chaos/hook.h
+	@mkdir -p $(@D)
+	$(CC) -O2 -g $(STD) $(WARN) -fPIC -shared -o $@ $(hook_SRCS) -ldl
+
+.PHONY: chaos soak
+chaos soak: deps-test
+	@$(MAKE) --no-print-directory -j$(JOBS) all $O/chaos-hook.so
+	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex) $(NODE) tests/chaos/$@.mjs
 
 $O/stamp: tests/bench/stamp.c
 	@mkdir -p $(@D)

@@ -4,6 +4,7 @@
 #include <err.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/common.h"
 #include "tests/fakes/script.h"
@@ -100,6 +101,16 @@ connection_cut(struct connection *c)
 {
 	c->cut = true;
 	(void)lws_callback_on_writable(c->wsi);
+}
+
+void
+connection_cut_in_frame(struct connection *c)
+{
+	static const char begin[] = "\x81\x7d{\"method\":\"item/agent"; /* 125 bytes are promised */
+
+	/* Behind the library's back. What it does not take, the peer does not need. */
+	(void)!write(lws_get_socket_fd(c->wsi), begin, sizeof(begin) - 1);
+	connection_cut(c);
 }
 
 void

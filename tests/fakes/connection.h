@@ -41,5 +41,7 @@ void respond(struct connection *c, const char *id, const char *result);
 void respond_error(struct connection *c, const char *id, int code, const char *message);
 /* Closes without a close frame once what is queued is sent, as codex does when it ends. */
 void connection_cut(struct connection *c);
+/* The same in the middle of a frame. */
+void connection_cut_in_frame(struct connection *c);
 
 #endif

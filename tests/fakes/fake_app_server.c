@@ -38,6 +38,7 @@ static struct {
 	size_t fault_count;
 	bool no_login;
 	unsigned keep_loaded; /* unsubscribes that will not unload, as codex has some in a burst */
+	long long hangs_until_ms;
 	FILE *record;
 	unsigned ids;
 	uv_poll_t commands;
@@ -387,6 +388,17 @@ static const struct call {
 	{"thread/read",         on_thread_read   },
 };
 
+static void order(const char *line);
+
+/* Orders for one that was started by somebody else: an own call, which the real one does not have.
+ */
+static void
+on_order(struct connection *c, const char *id, const json_t *params)
+{
+	respond(c, id, "{}");
+	order(json_string_value(json_object_get(params, "order")));
+}
+
 static bool
 take_fault(struct fault *faults, size_t count, const char *method, int *code)
 {
@@ -438,6 +450,12 @@ on_message(struct connection *c)
 	if (method == NULL || id == NULL)
 		return; /* a notification, or the answer to a request of ours: recorded, that is all
 		         */
+	if (strcmp(method, "fake/order") == 0) {
+		on_order(c, id, params);
+		return;
+	}
+	if (now_ms() < server.hangs_until_ms)
+		return;
 	if (!c->initialized && strcmp(method, "initialize") != 0) {
 		respond_error(c, id, -32600, "Not initialized");
 		return;
@@ -504,6 +522,14 @@ add_fault(const char *what, const char *method, int code, unsigned times)
 }
 
 static void
+enqueue_garbage(struct connection *c)
+{
+	enqueue(c, "\0\1\2{}", 5, 1, true);
+	for (const char *const *f = garbage_frames; *f != NULL; f++)
+		enqueue(c, *f, strlen(*f), 1, false);
+}
+
+static void
 order(const char *line)
 {
 	char what[16], method[48];
@@ -523,6 +549,14 @@ order(const char *line)
 	} else if (strcmp(line, "drop") == 0) {
 		for (struct connection *c = connections; c != NULL; c = c->next)
 			connection_cut(c);
+	} else if (sscanf(line, "hang %u", &times) == 1) {
+		server.hangs_until_ms = now_ms() + times;
+	} else if (strcmp(line, "garbage") == 0) {
+		for (struct connection *c = connections; c != NULL; c = c->next)
+			enqueue_garbage(c);
+	} else if (strcmp(line, "half-frame") == 0) {
+		for (struct connection *c = connections; c != NULL; c = c->next)
+			connection_cut_in_frame(c);
 	} else if (strcmp(line, "close-threads") == 0) {
 		while (server.threads != NULL)
 			thread_unload(server.threads);
@@ -593,7 +627,9 @@ usage(FILE *out)
 		"  --control      read orders from stdin, one a line, each confirmed on stdout\n"
 		"  ORDER          mute|cut METHOD [TIMES] | rpc-error METHOD [TIMES [CODE]] | "
 		"clear |\n"
-		"                 drop | close-threads | keep-loaded TIMES | login | logout\n",
+		"                 drop | close-threads | keep-loaded TIMES | login | logout |\n"
+		"                 hang MS | garbage | half-frame\n"
+		"                 (or the call fake/order {\"order\": ORDER})\n",
 		out);
 }
 

@@ -355,32 +355,34 @@ do_close_socket(void *arg, const char *rest)
 	script_add(&((struct maker *)arg)->plan->script, STEP_MARK, MARK_CLOSE);
 }
 
+const char *const garbage_frames[] = {
+	"not json",
+	"",
+	"[]",
+	"[{\"id\":1,\"result\":{}}]",
+	"null",
+	"{\"method\":\"no/such/notification\",\"params\":{\"a\":[1,2,3]}}",
+	"{\"method\":42}",
+	"{\"method\":\"item/agentMessage/delta\",\"params\":null}",
+	"{\"method\":\"item/agentMessage/delta\"}",
+	"{\"method\":\"turn/completed\",\"params\":{\"threadId\":7}}",
+	"{\"method\":\"item/agentMessage/delta\",\"params\":{\"threadId\":\"stranger\","
+	"\"turnId\":\"t\",\"itemId\":\"i\",\"delta\":\"never\"},\"emittedAtMs\":1}",
+	"{\"id\":987654321,\"result\":{}}",
+	"{\"id\":\"text\",\"result\":{}}",
+	"{\"id\":null,\"error\":{\"code\":-32600,\"message\":\"x\"}}",
+	"{\"method\":\"item/agentMessage/delta\",\"params\":{\"threadId\":\"\\ud800\"}}",
+	NULL,
+};
+
 static void
 do_garbage(void *arg, const char *rest)
 {
-	static const char *const frames[] = {
-		"not json",
-		"",
-		"[]",
-		"[{\"id\":1,\"result\":{}}]",
-		"null",
-		"{\"method\":\"no/such/notification\",\"params\":{\"a\":[1,2,3]}}",
-		"{\"method\":42}",
-		"{\"method\":\"item/agentMessage/delta\",\"params\":null}",
-		"{\"method\":\"item/agentMessage/delta\"}",
-		"{\"method\":\"turn/completed\",\"params\":{\"threadId\":7}}",
-		"{\"method\":\"item/agentMessage/delta\",\"params\":{\"threadId\":\"stranger\","
-		"\"turnId\":\"t\",\"itemId\":\"i\",\"delta\":\"never\"},\"emittedAtMs\":1}",
-		"{\"id\":987654321,\"result\":{}}",
-		"{\"id\":\"text\",\"result\":{}}",
-		"{\"id\":null,\"error\":{\"code\":-32600,\"message\":\"x\"}}",
-		"{\"method\":\"item/agentMessage/delta\",\"params\":{\"threadId\":\"\\ud800\"}}",
-	};
 	struct maker *m = arg;
 
 	script_add(&m->plan->script, STEP_MARK, MARK_BINARY);
-	for (size_t i = 0; i < NELEM(frames); i++)
-		script_send(&m->plan->script, frames[i], strlen(frames[i]), 1);
+	for (const char *const *f = garbage_frames; *f != NULL; f++)
+		script_send(&m->plan->script, *f, strlen(*f), 1);
 }
 
 /* One that belongs to somebody else. */

@@ -38,5 +38,7 @@ void turn_plan_free(struct turn_plan *p);
 /* turn/completed with status "interrupted"; caller frees. */
 char *turn_interrupted_frame(const char *thread_id, const char *turn_id);
 long long now_ms(void);
+/* What no app-server should send; NULL ends them. */
+extern const char *const garbage_frames[];
 
 #endif
