@@ -202,9 +202,10 @@ build-tests: $(benches)
 
 # BENCH: which parts, as tests/bench/bench.mjs calls them. bench-doc takes the figures into docs/.
 .PHONY: bench bench-doc
-bench bench-doc: deps-test
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(benches)
-	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex) CC='$(CC)' \
+bench bench-doc:
+	@scripts/install-deps build bench
+	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(benches)
+	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex || true) CC='$(CC)' \
 		$(NODE) tests/bench/bench.mjs $(if $(filter bench-doc,$@),--doc) $(BENCH)
 
 bench_OBJS := $(call objs,$(addprefix tests/bench/,figures.c))

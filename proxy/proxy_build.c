@@ -107,12 +107,16 @@ limits(const struct settings *s)
 		.body_timeout_ms = BODY_TIMEOUT_MS,
 		.write_stall_ms = WRITE_STALL_MS,
 	};
+	rlim_t answers;
 
 	(void)getrlimit(RLIMIT_NOFILE, &files); /* cannot fail */
 	/* A connection needs a second file while its answer is being made. */
-	if (files.rlim_cur / 2 < CONNECTIONS_MAX + FILES_SPARE)
+	answers = (rlim_t)s->max_concurrent + (rlim_t)s->max_queue_depth;
+	if (answers > files.rlim_cur / 2)
+		answers = files.rlim_cur / 2;
+	if (files.rlim_cur - answers < CONNECTIONS_MAX + FILES_SPARE)
 		l.max_connections = files.rlim_cur > 4 * FILES_SPARE
-		                            ? (unsigned)(files.rlim_cur / 2) - FILES_SPARE
+		                            ? (unsigned)(files.rlim_cur - answers) - FILES_SPARE
 		                            : FILES_SPARE;
 	return l;
 }

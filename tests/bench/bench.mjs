@@ -1,12 +1,11 @@
-// Speed and memory, beside what does less: a table, build/bench/bench.json, .md and .svg.
+// Speed and memory, beside what does less: a table, and bench.json, .md and .svg in build/bench.
 //
-//   node tests/bench/bench.mjs [--quick] [--doc] [PART]...
+//   node tests/bench/bench.mjs [--quick] [--doc] [--out FOLDER] [PART]...
 //
 // PART: relay, latency, memory, start, failover, codex; all by default. --quick: tiny counts, to see that it
 // works. --doc: docs/performance.md and docs/performance.svg get the figures. SIDECAR_BUILD,
 // SIDECAR_CODEX_BIN as in the tests.
 import { parseArgs } from 'node:util';
-import { buildDir } from '../integration/supervisor_kit.mjs';
 import { measures } from './measures.mjs';
 import { median } from './stand.mjs';
 import { machine, report } from './report.mjs';
@@ -14,7 +13,7 @@ import { machine, report } from './report.mjs';
 const parts = ['relay', 'latency', 'memory', 'start', 'failover', 'codex'];
 
 const { values: flags, positionals } = parseArgs({
-  options: { quick: { type: 'boolean' }, doc: { type: 'boolean' } }, allowPositionals: true,
+  options: { quick: { type: 'boolean' }, doc: { type: 'boolean' }, out: { type: 'string' } }, allowPositionals: true,
 });
 const wanted = positionals.length > 0 ? positionals : parts;
 for (const name of wanted)
@@ -46,4 +45,4 @@ for (const { key } of measures) {
   const { value, floor } = taken[key];
   figures[key] = { value: median(value), values: value, ...(floor && { floor: median(floor), floors: floor }) };
 }
-report({ machine: machine(buildDir), quick: options.quick, seconds: Math.round((Date.now() - begin) / 1000), figures }, flags);
+report({ machine: machine(), quick: options.quick, seconds: Math.round((Date.now() - begin) / 1000), figures }, flags);

@@ -28,6 +28,7 @@
 #define PAUSE_US   1000 /* the servers tidy up after a turn, which must not fall on the next one */
 #define DEADLINE_S 20
 #define ANSWER_MAX ((size_t)1 << 20)
+#define OUT_MAX    65536
 #define MODEL      "gpt-5.5"
 
 struct way {
@@ -36,6 +37,8 @@ struct way {
 	int fd;
 	wslay_event_context_ptr ws;
 	bool has_read; /* in this call of wslay_event_recv */
+	char out[OUT_MAX];
+	size_t out_len;
 	struct times first;
 	struct times whole;
 	/* the running turn */
@@ -172,12 +175,16 @@ on_recv(wslay_event_context_ptr ws, uint8_t *buf, size_t len, int flags, void *a
 	return n;
 }
 
+/* wslay hands out a frame in parts: they leave together. */
 static ssize_t
 on_send(wslay_event_context_ptr ws, const uint8_t *data, size_t len, int flags, void *arg)
 {
-	const struct way *w = arg;
+	struct way *w = arg;
 
-	send_all(w->fd, (const char *)data, len);
+	if (len > sizeof(w->out) - w->out_len)
+		errx(70, "too much to send");
+	memcpy(w->out + w->out_len, data, len);
+	w->out_len += len;
 	return (ssize_t)len;
 }
 
@@ -268,6 +275,8 @@ ws_work(struct way *w)
 	while (!w->over) {
 		if (wslay_event_want_write(w->ws) && wslay_event_send(w->ws) != 0)
 			errx(1, "the app-server: cannot send");
+		send_all(w->fd, w->out, w->out_len);
+		w->out_len = 0;
 		w->has_read = false;
 		if (wslay_event_recv(w->ws) != 0 || !wslay_event_want_read(w->ws))
 			errx(1, "the app-server: no WebSocket any more");
@@ -385,7 +394,7 @@ static const struct option options[] = {
 int
 main(int argc, char **argv)
 {
-	struct way ways[WAYS_MAX] = {0};
+	static struct way ways[WAYS_MAX];
 	json_t *result = json_array();
 	long rounds = 1, warm_up = 0;
 	size_t count = 0;

@@ -46,7 +46,7 @@ export async function part(options) {
   try {
     sidecar.start();
     await sidecar.ready();
-    for (let round = 0; round < (options.quick ? 2 : 10); round++) {
+    for (let round = 0; round < (options.quick ? 1 : 10); round++) {
       await sleep(STABLE_MS);
       options.take('value', { failover_app_server: await failover(sidecar, 'app-server') });
       await sleep(STABLE_MS);

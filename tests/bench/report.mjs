@@ -3,11 +3,9 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { buildDir } from '../integration/supervisor_kit.mjs';
+import { buildDir, realCodex } from '../integration/supervisor_kit.mjs';
 import { isMet, measures } from './measures.mjs';
 import { plot } from './plot.mjs';
-
-const outDir = path.join(buildDir, 'bench');
 
 function says(command, ...args) {
   try {
@@ -24,6 +22,7 @@ export function machine() {
     cpu: os.cpus()[0]?.model.trim(), cores: os.cpus().length, memory_mb: Math.round(os.totalmem() / 1048576),
     kernel: `${os.type()} ${os.release()} ${os.arch()}`, compiler: says(process.env.CC || 'cc', '--version')?.split('\n')[0],
     node: process.version, haproxy: says('/usr/sbin/haproxy', '-v')?.split('\n')[0].replace(/ - .*/, ''),
+    codex: realCodex && says(realCodex, '--version'),
     commit: commit && `${commit}${changed ? ' and changes' : ''}`, date: new Date().toISOString().slice(0, 10),
   };
 }
@@ -34,7 +33,7 @@ export function number(value) {
   return value.toFixed(Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : Math.abs(value) >= 1 ? 2 : 3);
 }
 
-// How far the rounds were from each other, of half of them.
+// How far the rounds were from each other.
 function spread(values) {
   if (values.length < 3) return '';
   const sorted = [...values].sort((a, b) => a - b);
@@ -51,8 +50,8 @@ function rows(figures) {
       measure: m, name: m.name, value: `${number(f.value)}${unit}`, range: spread(f.values),
       floor: f.floor === undefined ? '' : `${number(f.floor)} (${m.floor})`,
       times: f.floor ? `${(f.value / f.floor).toFixed(2)}` : '',
-      budget: m.budget === undefined ? '' : `${m.least ? '>=' : '<='} ${number(m.budget)}`,
-      predecessor: number(m.predecessor), verdict: verdicts[isMet(m, f.value)],
+      budget: m.budget === undefined ? '' : `${m.least ? '>=' : '<='} ${m.budget.toLocaleString('en-US')}`,
+      predecessor: m.predecessor === undefined ? '' : String(m.predecessor), verdict: verdicts[isMet(m, f.value)],
     };
   });
 }
@@ -94,6 +93,7 @@ function intoDocs(text, picture) {
 
 export function report(result, flags) {
   const all = rows(result.figures);
+  const outDir = flags.out ?? path.join(buildDir, 'bench');
   fs.mkdirSync(outDir, { recursive: true });
   fs.writeFileSync(path.join(outDir, 'bench.json'), JSON.stringify(result, null, 2) + '\n');
   fs.writeFileSync(path.join(outDir, 'bench.md'), markdown(result, all));

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { API_KEY, ask, assertError, assertWellFormed, chat, post, chatBody, stream } from './http_kit.mjs';
 import { AppServerClient, lone } from './pair_kit.mjs';
@@ -226,4 +227,21 @@ test('a connection is kept for the next request, after a stream too', async (t) 
     assertError(await post(f.port, '{', { agent }), 400, { type: 'invalid_request_error', code: 'invalid_json' });
   }
   assert.equal(ports.size, 1);
+});
+
+test('of 400 files, nearly all can be connections; another caller waits until one is free', async (t) => {
+  const f = await lone(t, { under: ['prlimit', '--nofile=400:400'] });
+  const sockets = [];
+  t.after(() => sockets.forEach((socket) => socket.destroy()));
+  const idle = () => {
+    const socket = net.connect(f.port, '127.0.0.1');
+    sockets.push(socket);
+    socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    return once(socket, 'data').then(([data]) => assert.match(String(data), /^HTTP\/1.1 200 /));
+  };
+  await withDeadline(Promise.all(Array.from({ length: 300 }, idle)), '300 answers');
+  for (let i = 0; i < 100; i++) idle().catch(() => {});
+  await f.proxy.line((l) => /connections: the next wait/.test(l.msg ?? ''), 'the limit');
+  for (const socket of sockets.splice(0, 300)) socket.destroy();
+  assert.equal((await chat(f.port, '!say 1 0 well')).status, 200);
 });

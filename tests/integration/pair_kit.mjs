@@ -198,10 +198,12 @@ export class FakeAppServer extends Program {
 }
 
 export class LoneProxy extends Program {
-  static async start(url, env = {}) {
+  // under: a command that runs it, such as prlimit
+  static async start(url, env = {}, under = []) {
     const root = fs.mkdtempSync(path.join(os.tmpdir(), 'proxy-'));
     const port = await freePort();
-    const proxy = new LoneProxy(path.join(buildDir, 'codex-proxy'), [], {
+    const [file, ...args] = [...under, path.join(buildDir, 'codex-proxy')];
+    const proxy = new LoneProxy(file, args, {
       env: {
         PATH: process.env.PATH,
         HOME: root,
@@ -245,11 +247,11 @@ export class LoneProxy extends Program {
 }
 
 // A proxy and a fake, ready. orders: given to the fake from the start.
-export async function lone(t, { env, orders = [], over = 'unix', wait = true } = {}) {
+export async function lone(t, { env, under, orders = [], over = 'unix', wait = true } = {}) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'app-server-'));
   const url = over === 'tcp' ? 'ws://127.0.0.1:0' : `unix://${path.join(dir, 'a.sock')}`;
   const fake = await FakeAppServer.start(url, ...orders);
-  const proxy = await LoneProxy.start(fake.url, env);
+  const proxy = await LoneProxy.start(fake.url, env, under);
   const both = { fake, proxy, port: proxy.port, dir };
   t.after(async () => {
     try {
