@@ -1,6 +1,7 @@
 /* settings: every environment variable of the three programs, read and checked. */
 #include "common/settings.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -171,11 +172,16 @@ take(struct load *l, const struct setting *row, const char *text)
 
 /* --- rules across settings, and for single strings ------------------------------------------- */
 
+/* 127.example.com is a name, and may lead anywhere. */
 static bool
 is_loopback(const char *host)
 {
-	return strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
-	       strcmp(host, "::1") == 0 || strcmp(host, "[::1]") == 0;
+	struct in_addr v4;
+
+	if (inet_pton(AF_INET, host, &v4) == 1)
+		return ntohl(v4.s_addr) >> 24 == 127;
+	return strcasecmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+	       strcmp(host, "[::1]") == 0;
 }
 
 static void

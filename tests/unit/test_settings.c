@@ -295,6 +295,9 @@ the_proxy_needs_a_key_or_a_reason_to_have_none(void **state)
 	free(complaints(1, SETTING_PROXY,
 	                ENV("CODEX_PROXY_NO_AUTH=1", "CODEX_PROXY_HOST=0.0.0.0")));
 	free(complaints(1, SETTING_PROXY, ENV("CODEX_PROXY_NO_AUTH=1", "CODEX_PROXY_HOST=::")));
+	/* a name, which may lead anywhere */
+	free(complaints(1, SETTING_PROXY,
+	                ENV("CODEX_PROXY_NO_AUTH=1", "CODEX_PROXY_HOST=127.example.com")));
 }
 
 static void
