@@ -179,17 +179,17 @@ build-tests check: $(replays)
 
 $(replays): $O/tests/%: $O/obj/tests/fuzz/%.o $O/obj/tests/fuzz/replay.o $(TEST_LIBRARIES)
 	@mkdir -p $(@D)
-	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lresolv -lm $(PROXY_LIBS)
+	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS)
 $(fuzzers): $O/targets/%: $O/obj/tests/fuzz/%.o $(TEST_LIBRARIES)
 	@mkdir -p $(@D)
-	$(CC) $(SIDECAR_LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lresolv -lm $(PROXY_LIBS)
+	$(CC) $(SIDECAR_LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS)
 
 .PHONY: fuzzers fuzz
 fuzzers: $(fuzzers)
 
 # TARGET=chat_request: that one. FUZZ_SECONDS or FUZZ_RUNS: for each.
 fuzz:
-	@scripts/install-deps build clang
+	@scripts/install-deps build test clang
 	@$(MAKE) -s --no-print-directory -j$(JOBS) FLAVOUR=fuzz fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_RUNS=$(FUZZ_RUNS) FUZZ_JOBS=$(JOBS) \
 		scripts/fuzz build/fuzz $(TARGET)
