@@ -59,7 +59,7 @@ fakes := $O/demo-provider $O/fake-app-server
 unit_tests := $(unit_SRCS:tests/unit/%.c=$O/tests/%)
 
 COMMON_LIBS := -luv -ljansson
-PROXY_LIBS := -lwebsockets -lsystemd $(COMMON_LIBS)
+PROXY_LIBS := -lwebsockets -lwslay -lhttp_parser -lsystemd $(COMMON_LIBS)
 SUPERVISOR_LIBS := -lsystemd -lresolv $(COMMON_LIBS)
 HEALTHCHECK_LIBS := -lresolv -lm $(COMMON_LIBS)
 FAKE_LIBS := -lwebsockets $(COMMON_LIBS)

@@ -1,6 +1,6 @@
 /* lws_context: the one libwebsockets context of the process, on our own libuv loop.
  *
- * proxy/http and proxy/codex each make their own vhost in it. */
+ * proxy/http serves in it; the connections to app-servers are not of it (codex/websocket.h). */
 #ifndef SIDECAR_PROXY_LWS_CONTEXT_H
 #define SIDECAR_PROXY_LWS_CONTEXT_H
 
@@ -10,8 +10,7 @@
 #include "common/common.h"
 #include "common/err.h"
 
-/* Longest time a peer may stall in the middle of a request body, or a WebSocket handshake of ours
- * may take. */
+/* Longest time a peer may stall in the middle of a request body. */
 #define LWS_STALL_SECS 30
 
 int lws_context_open(struct lws_context **out, uv_loop_t *loop, struct err *err) MUST_CHECK;

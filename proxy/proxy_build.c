@@ -253,7 +253,6 @@ proxy_build(struct proxy *p, struct err *err)
 		                        : lws_context_open(&p->lws, &p->loop, err);
 	if (r == 0) {
 		p->models = models_new(s->model_aliases, s->default_model);
-		pool.ctx = p->lws;
 		r = p->models != NULL ? backend_pool_new(&p->pool, &pool, err)
 		                      : err_set(err, -ENOMEM, "out of memory");
 	}

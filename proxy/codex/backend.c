@@ -225,7 +225,7 @@ connect_now(struct backend *b)
 	if (b->rpc != NULL)
 		return;
 	backend_set_state(b, BACKEND_CONNECTING, "connecting");
-	r = rpc_open(&b->rpc, b->pool->vhost, b->pool->config.loop, b->url, &handlers, b, &err);
+	r = rpc_open(&b->rpc, b->pool->config.loop, b->url, &handlers, b, &err);
 	if (r < 0) {
 		b->rpc = NULL;
 		backend_set_state(b, BACKEND_WAITING, err.text);

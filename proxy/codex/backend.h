@@ -7,7 +7,6 @@
 #define SIDECAR_PROXY_CODEX_BACKEND_H
 
 #include <jansson.h>
-#include <libwebsockets.h>
 #include <stdbool.h>
 #include <uv.h>
 
@@ -20,7 +19,6 @@ struct backend;
 struct backend_pool;
 
 struct backend_pool_config {
-	struct lws_context *ctx;
 	uv_loop_t *loop;
 	const char *client_version;
 	bool transcript;            /* as in thread_config: the experimental API is not asked for */

@@ -46,7 +46,6 @@ struct backend {
 
 struct backend_pool {
 	struct backend_pool_config config;
-	struct lws_vhost *vhost;
 	struct backend *backends; /* removed ones included, until they are freed */
 	json_t *models;
 	struct account_limits limits; /* of the one login that all app-servers have */

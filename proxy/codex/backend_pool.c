@@ -32,11 +32,6 @@ backend_pool_new(struct backend_pool **out, const struct backend_pool_config *co
 		return err_set(err, -ENOMEM, "out of memory");
 	pool->config = *config;
 	pool->open = 1;
-	pool->vhost = rpc_vhost_new(config->ctx, err);
-	if (pool->vhost == NULL) {
-		free(pool);
-		return -ENOMEM;
-	}
 	*out = pool;
 	return 0;
 }

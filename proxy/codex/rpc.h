@@ -1,12 +1,12 @@
 /* rpc: JSON-RPC with a codex app-server over one WebSocket (unix://PATH or ws://HOST:PORT).
  *
- * The only file that sees the WebSocket client of libwebsockets. One rpc is one connection: it
- * opens once, closes once; reconnecting is the backend's work. */
+ * One rpc is one connection (websocket.h): it opens once, closes once; reconnecting is the
+ * backend's work. */
 #ifndef SIDECAR_PROXY_CODEX_RPC_H
 #define SIDECAR_PROXY_CODEX_RPC_H
 
 #include <jansson.h>
-#include <libwebsockets.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -52,10 +52,7 @@ struct rpc_handlers {
 	void (*on_closed)(void *arg, struct rpc *rpc, const char *reason);
 };
 
-/* The vhost for client connections; once per process. */
-struct lws_vhost *rpc_vhost_new(struct lws_context *ctx, struct err *err);
-
-int rpc_open(struct rpc **out, struct lws_vhost *vhost, uv_loop_t *loop, const char *url,
+int rpc_open(struct rpc **out, uv_loop_t *loop, const char *url,
              const struct rpc_handlers *handlers, void *arg, struct err *err) MUST_CHECK;
 /* Idempotent; on_closed follows, never from inside. */
 void rpc_close(struct rpc *rpc);

@@ -40,8 +40,7 @@ rpc_url_parse(struct rpc_url *out, const char *url, struct err *err)
 	if (u.text == NULL)
 		return err_set(err, -ENOMEM, "no memory");
 	if (strncmp(url, "unix:///", 8) == 0) {
-		u.text[6] = '+'; /* in front of the path */
-		u.address = u.text + 6;
+		u.address = u.text + 7;
 		(void)snprintf(u.host, sizeof(u.host), "localhost");
 	} else if (strncmp(url, "ws://", 5) == 0) {
 		r = parse_ws(&u, url, err);

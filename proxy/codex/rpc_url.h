@@ -9,7 +9,7 @@
 
 struct rpc_url {
 	char *text;          /* owned; address and path point into it */
-	const char *address; /* as libwebsockets wants it: a host, or "+/PATH" */
+	const char *address; /* a host, or the path of a unix socket */
 	const char *path;    /* of the request, with its slash */
 	char host[300];      /* the Host header */
 	int port;            /* 0 for a unix socket */

@@ -10,7 +10,9 @@ import { freePort, needsCodex, until } from './supervisor_kit.mjs';
 const UNIT = 'codex-sidecar.service';
 const TWO = 'codex-sidecar@two.service';
 const HOME = '/var/lib/codex-sidecar/codex';
-const LIBRARIES = ['libuv1', 'libjansson4', 'libwebsockets17', 'libwebsockets-evlib-uv', 'libcurl4'];
+const LIBRARIES = [
+  'libuv1', 'libjansson4', 'libwebsockets17', 'libwebsockets-evlib-uv', 'libwslay1', 'libhttp-parser2.9', 'libcurl4',
+];
 const EXPOSURE_MAX = 2.0;
 const why = whyNoContainer();
 const needed = why ? { skip: why } : needsCodex;

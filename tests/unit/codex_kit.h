@@ -19,7 +19,6 @@
 #include "common/log.h"
 #include "proxy/codex/backend.h"
 #include "proxy/codex/thread.h"
-#include "proxy/lws_context.h"
 
 #define PATIENCE_MS 20000 /* a test that waits longer has failed */
 #define GRACE_MS    200
@@ -28,7 +27,6 @@
 
 static uv_loop_t loop;
 static uv_timer_t watchdog;
-static struct lws_context *lws;
 static struct backend_pool *pool;
 static unsigned changes; /* how often on_change was called */
 static char dir[64];
@@ -324,8 +322,7 @@ count_change(void *arg)
 static inline struct backend_pool *
 new_pool(uint64_t sweep_interval_ms, uint64_t stranger_turn_ms)
 {
-	const struct backend_pool_config config = {.ctx = lws,
-	                                           .loop = &loop,
+	const struct backend_pool_config config = {.loop = &loop,
 	                                           .client_version = "0",
 	                                           .sweep_interval_ms = sweep_interval_ms,
 	                                           .stranger_turn_ms = stranger_turn_ms,
@@ -381,8 +378,6 @@ setup(void **state)
 		return -1;
 	(void)uv_timer_init(&loop, &watchdog);
 	(void)uv_timer_start(&watchdog, on_watchdog, PATIENCE_MS, 0);
-	if (lws_context_open(&lws, &loop, NULL) != 0)
-		return -1;
 	changes = 0;
 	thread_config.transcript = false;
 	thread_config.call_timeout_ms = CALL_MS;
@@ -396,7 +391,8 @@ teardown(void **state)
 {
 	close_pool(&pool);
 	uv_close((uv_handle_t *)&watchdog, NULL);
-	lws_context_shutdown(lws, &loop);
+	while (uv_loop_alive(&loop))
+		(void)uv_run(&loop, UV_RUN_DEFAULT);
 	if (rmdir(dir) != 0)
 		return -1;
 	return uv_loop_close(&loop); /* 0: no handle was left open */

@@ -56,8 +56,7 @@ setup_drains(void **state)
 	if (setup(state) != 0)
 		return -1;
 	close_pool(&pool);
-	config = (struct backend_pool_config){.ctx = lws,
-	                                      .loop = &loop,
+	config = (struct backend_pool_config){.loop = &loop,
 	                                      .client_version = "0",
 	                                      .sweep_interval_ms = 3600000,
 	                                      .on_change = count_change,

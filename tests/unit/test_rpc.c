@@ -342,6 +342,7 @@ a_message_of_8_megabytes_leaves_whole(void **state)
 	assert_true(peer.lens[0] > len);
 	assert_memory_equal(peer.messages[0] + peer.lens[0] - 1 - len, params, len);
 	assert_string_equal(peer_method(1), "behind");
+	assert_int_equal(peer.largest_frame, 128 << 10);
 	peer_answers(0, "\"result\":1");
 	RUN_UNTIL(a.answers == 1);
 }

@@ -46,14 +46,44 @@ a_connection_opens_over_tcp(void **state)
 	RUN_UNTIL(a.answers == 1);
 }
 
+/* Its first address may be one where nobody listens, as ::1 is here. */
+static void
+a_host_is_found_by_its_name(void **state)
+{
+	int port = peer_listen_tcp(&loop);
+
+	(void)snprintf(url, sizeof(url), "ws://localhost:%d", port);
+	open_rpc();
+	RUN_UNTIL(owner.opens == 1 || owner.closes == 1);
+	assert_int_equal(owner.opens, 1);
+	settle();
+}
+
+static void
+a_name_that_nobody_has_is_no_connection(void **state)
+{
+	(void)snprintf(url, sizeof(url), "ws://nobody.invalid:1");
+	assert_fails_to_open();
+	open_rpc(); /* and while it is looked for, it may be closed */
+	rpc_close(owner.rpc);
+	RUN_UNTIL(owner.closes == 2);
+}
+
+static void
+a_path_too_long_for_a_socket_is_no_connection(void **state)
+{
+	(void)snprintf(url, sizeof(url), "unix:///%0110d", 0);
+	assert_fails_to_open();
+	assert_non_null(strstr(owner.reason, "too long"));
+}
+
 static void
 a_url_that_cannot_be_is_refused_at_once(void **state)
 {
 	struct rpc *rpc = NULL;
 	struct err err = {.code = 0};
 
-	assert_int_equal(rpc_open(&rpc, vhost, &loop, "http://x", &handlers, &owner, &err),
-	                 -EINVAL);
+	assert_int_equal(rpc_open(&rpc, &loop, "http://x", &handlers, &owner, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "http://x"));
 	assert_null(rpc);
 }
@@ -96,6 +126,53 @@ a_handshake_refused_is_no_connection(void **state)
 	peer.answer = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
 	assert_fails_to_open();
 	RUN_UNTIL(peer.gone);
+}
+
+/* And what is wrong with it is told. */
+static void
+a_handshake_answered_wrongly_is_no_connection(void **state)
+{
+	static const struct {
+		const char *answer, *reason;
+	} wrong[] = {
+		{"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",                          "answered with 401"},
+		{"HTTP/1.1 200 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+	         "answered with 200"										   },
+		{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade"
+	         "\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n", "not rightly"      },
+		{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade"
+	         "\r\n\r\n",	                                               "not rightly"      },
+		{"HTTP/1.1 101 Switching Protocols\r\n\r\n",                                        "not rightly"      },
+		{"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade"
+	         "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",       "extension"        },
+		{"what do you want?\r\n\r\n",						       "no HTTP"          },
+		{"\x81\x02{}",								      "no HTTP"          },
+	};
+
+	peer_listen_unix(&loop, socket_path);
+	for (size_t i = 0; i < NELEM(wrong); i++) {
+		peer.answer = wrong[i].answer;
+		assert_fails_to_open();
+		if (strstr(owner.reason, wrong[i].reason) == NULL)
+			fail_msg("%s: %s", wrong[i].answer, owner.reason);
+		RUN_UNTIL(peer.gone && peer_is_free());
+	}
+}
+
+static void
+a_handshake_answered_without_end_is_no_connection(void **state)
+{
+	size_t len = 100000;
+	AUTO_FREE char *answer = malloc(len + 1);
+	int n;
+
+	peer_listen_unix(&loop, socket_path);
+	n = snprintf(answer, len, "HTTP/1.1 101 Switching Protocols\r\nX: ");
+	memset(answer + n, 'x', len - (size_t)n);
+	answer[len] = '\0';
+	peer.answer = answer;
+	assert_fails_to_open();
+	assert_non_null(strstr(owner.reason, "too much"));
 }
 
 static void
@@ -171,6 +248,8 @@ a_close_frame_of_the_server_ends_it_too(void **state)
 	peer_send_frame(WS_CLOSE, true, "\x03\xe9", 2);
 	RUN_UNTIL(owner.closes == 1);
 	assert_int_equal(a.code, RPC_LOST);
+	RUN_UNTIL(peer.gone);
+	assert_int_equal(peer.closes, 1); /* it is answered */
 }
 
 static void
@@ -326,11 +405,16 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		with_rpc(a_connection_opens_over_a_unix_socket),
 		with_rpc(a_connection_opens_over_tcp),
+		with_rpc(a_host_is_found_by_its_name),
+		with_rpc(a_name_that_nobody_has_is_no_connection),
+		with_rpc(a_path_too_long_for_a_socket_is_no_connection),
 		with_rpc(a_url_that_cannot_be_is_refused_at_once),
 		with_rpc(without_a_socket_it_fails_later_and_once),
 		with_rpc(a_socket_where_nobody_listens_is_no_connection),
 		with_rpc(a_port_where_nobody_listens_is_no_connection),
 		with_rpc(a_handshake_refused_is_no_connection),
+		with_rpc(a_handshake_answered_wrongly_is_no_connection),
+		with_rpc(a_handshake_answered_without_end_is_no_connection),
 		with_rpc(a_handshake_answered_with_garbage_is_no_connection),
 		with_rpc(a_handshake_never_answered_is_given_up),
 		with_rpc(a_peer_that_hangs_up_in_the_handshake_is_no_connection),

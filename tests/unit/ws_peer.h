@@ -39,7 +39,8 @@ static struct {
 	char *messages[PEER_MESSAGES_MAX];
 	size_t lens[PEER_MESSAGES_MAX];
 	size_t count;
-	unsigned pongs, closes, connections;
+	size_t largest_frame;
+	unsigned pings, pongs, closes, connections;
 	bool gone;   /* the client has closed the socket */
 	bool closed; /* and we have ours */
 } peer;
@@ -154,11 +155,15 @@ peer_on_frame(unsigned first, const char *data, size_t len)
 {
 	enum ws_opcode opcode = first & 15;
 
+	if (len > peer.largest_frame)
+		peer.largest_frame = len;
 	if (opcode == WS_PONG) {
 		peer.pongs++;
 	} else if (opcode == WS_CLOSE) {
 		peer.closes++;
-	} else if (opcode != WS_PING) {
+	} else if (opcode == WS_PING) {
+		peer.pings++;
+	} else {
 		json_buf_append(&peer.message, data, len);
 		if ((first & 0x80) == 0)
 			return;
