@@ -15,6 +15,10 @@ const parts = ['relay', 'latency', 'memory', 'start', 'failover', 'codex'];
 const { values: flags, positionals } = parseArgs({
   options: { quick: { type: 'boolean' }, doc: { type: 'boolean' }, out: { type: 'string' } }, allowPositionals: true,
 });
+if (flags.quick && flags.doc) {
+  console.error('--quick is nothing for the documentation');
+  process.exit(64);
+}
 const wanted = positionals.length > 0 ? positionals : parts;
 for (const name of wanted)
   if (!parts.includes(name)) {

@@ -2,10 +2,10 @@
 // logarithmic scale of how many times the budget it is. Readable on light and on dark.
 import { measures } from './measures.mjs';
 
-const LEFT = 330; // where the scale begins
+const LEFT = 390; // where the scale begins
 const WIDTH = 470; // of the scale
 const RIGHT = 90;
-const ROW = 38;
+const ROW = 42;
 const TOP = 64;
 const BOTTOM = 44;
 
@@ -77,7 +77,7 @@ export function plot({ machine, figures }, number) {
       out.push(`<text class="small" x="${at(x(d.times))}" y="${above ? y - 9 : y + 18}" text-anchor="middle">${d.label}</text>`);
     }
   });
-  out.push(`<text class="small" x="${LEFT - 16}" y="${height - BOTTOM + 20}" text-anchor="end">commit ${machine.commit}, ${machine.date}</text>`);
+  out.push(`<text class="small" x="${LEFT - 16}" y="26" text-anchor="end">commit ${machine.commit}, ${machine.date}</text>`);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${LEFT + WIDTH + RIGHT} ${height}" role="img" ` +
     `aria-label="codex-proxy beside its budget, HAProxy and its predecessor">\n<style>${style}</style>\n${out.join('\n')}\n</svg>\n`;
 }
