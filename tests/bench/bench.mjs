@@ -8,7 +8,7 @@
 import { parseArgs } from 'node:util';
 import { measures } from './measures.mjs';
 import { median } from './stand.mjs';
-import { machine, report } from './report.mjs';
+import { BUSY, busyShare, machine, report } from './report.mjs';
 
 const parts = ['relay', 'latency', 'memory', 'start', 'failover', 'codex'];
 
@@ -36,6 +36,8 @@ const options = {
   },
 };
 
+const busy = await busyShare();
+if (busy > BUSY) options.say(`others use ${Math.round(100 * busy)} % of this machine: times will be too long`);
 const begin = Date.now();
 for (const name of wanted) {
   process.stderr.write(`${name}\n`);
@@ -49,4 +51,4 @@ for (const { key } of measures) {
   const { value, floor } = taken[key];
   figures[key] = { value: median(value), values: value, ...(floor && { floor: median(floor), floors: floor }) };
 }
-report({ machine: machine(), quick: options.quick, seconds: Math.round((Date.now() - begin) / 1000), figures }, flags);
+report({ machine: machine(), busy, quick: options.quick, seconds: Math.round((Date.now() - begin) / 1000), figures }, flags);

@@ -12,7 +12,7 @@ const ANSWER_MS = 2000; // one that takes longer is made to wait
 async function streams(server, n, idle) {
   let most = 0;
   await load(server, {
-    content: `!say ${n.deltas} 300 word`, at_once: n.streams, spread: 1000,
+    content: `!say ${n.deltas} 300 word`, at_once: n.streams, spread: n.spread,
     begun: async (client) => {
       while (client.exitCode === null) {
         most = Math.max(most, rssKb(server.pid));
@@ -76,8 +76,8 @@ function withFiles(many) {
 }
 
 export const part = async (options) => {
-  const n = options.quick ? { streams: 100, deltas: 4, connections: 200, flood: 100000 }
-    : { streams: 1000, deltas: 20, connections: 10000, flood: 200000 };
+  const n = options.quick ? { streams: 100, spread: 100, deltas: 3, connections: 200, flood: 100000 }
+    : { streams: 1000, spread: 1000, deltas: 20, connections: 10000, flood: 200000 };
   for (let round = 0; round < (options.quick ? 1 : 2); round++)
     await withStand(async (stand) => {
       const fake = await stand.fake();

@@ -8,6 +8,9 @@ import { isMet, measures } from './measures.mjs';
 import { plot } from './plot.mjs';
 import { haproxyBin } from './stand.mjs';
 
+// More than that, and the figures are not to be relied on.
+export const BUSY = 0.1;
+
 function says(command, ...args) {
   try {
     return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
@@ -26,6 +29,16 @@ export function machine() {
     codex: realCodex && says(realCodex, '--version'),
     commit: commit && `${commit}${changed ? ' and changes' : ''}`, date: new Date().toISOString().slice(0, 10),
   };
+}
+
+// The share of the machine that others use.
+export async function busyShare() {
+  const read = () => fs.readFileSync('/proc/stat', 'utf8').split('\n')[0].split(/\s+/).slice(1).map(Number);
+  const before = read();
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const spent = read().map((ticks, i) => ticks - before[i]);
+  const all = spent.reduce((sum, ticks) => sum + ticks, 0);
+  return (all - spent[3] - spent[4]) / all; // but for idle and iowait
 }
 
 export function number(value) {
@@ -73,7 +86,7 @@ function markdown(result, all) {
   const line = (cells) => `| ${cells.join(' | ')} |`;
   return [
     `Commit ${m.commit}, ${m.date}: ${m.cores} cores of ${m.cpu}, ${m.memory_mb} MB, ${m.kernel}; ${m.compiler}; ${m.haproxy}; Node ${m.node}` +
-      `${m.codex ? `; ${m.codex}` : ''}.`,
+      `${m.codex ? `; ${m.codex}` : ''}.${result.busy > BUSY ? ` **Others used ${Math.round(100 * result.busy)} % of the machine before.**` : ''}`,
     '',
     line(columns.map(([, title]) => title)), line(columns.map(([key]) => (key === 'name' ? '---' : '---:'))),
     ...all.map((r) => line(columns.map(([key]) => r[key].replace(/^NOT MET$/, '**not met**')))),
