@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "proxy/codex/backend.h"
 #include "proxy/codex/thread.h"
+#include "tests/unit/patience.h"
 
 #define PATIENCE_MS 20000 /* a test that waits longer has failed */
 #define GRACE_MS    200
@@ -377,7 +378,7 @@ setup(void **state)
 	if (mkdtemp(dir) == NULL || uv_loop_init(&loop) != 0)
 		return -1;
 	(void)uv_timer_init(&loop, &watchdog);
-	(void)uv_timer_start(&watchdog, on_watchdog, PATIENCE_MS, 0);
+	(void)uv_timer_start(&watchdog, on_watchdog, patience(PATIENCE_MS), 0);
 	changes = 0;
 	thread_config.transcript = false;
 	thread_config.call_timeout_ms = CALL_MS;

@@ -17,6 +17,7 @@
 #include "common/control_server.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "tests/unit/patience.h"
 
 #define PATIENCE_MS 10000 /* a test that waits longer has failed */
 
@@ -171,7 +172,7 @@ setup(void **state)
 	(void)snprintf(path, sizeof(path), "%s/control.sock", dir);
 	if (uv_loop_init(&loop) != 0 || uv_timer_init(&loop, &watchdog) != 0)
 		return -1;
-	(void)uv_timer_start(&watchdog, on_watchdog, PATIENCE_MS, 0);
+	(void)uv_timer_start(&watchdog, on_watchdog, patience(PATIENCE_MS), 0);
 	server = NULL;
 	return control_server_new(&server, &loop, path, (gid_t)-1, &server_handlers, NULL, NULL);
 }

@@ -20,6 +20,7 @@
 #include "proxy/http/chunked.h"
 #include "proxy/http/http.h"
 #include "proxy/lws_context.h"
+#include "tests/unit/patience.h"
 
 #define PATIENCE_MS 10000 /* a test that waits longer has failed */
 #define HELD_MAX    64
@@ -62,7 +63,7 @@ static struct {
 /* Runs the loop until it is so. */
 #define UNTIL(condition)                                                                           \
 	do {                                                                                       \
-		kit_set_deadline(PATIENCE_MS);                                                     \
+		kit_set_deadline(patience(PATIENCE_MS));                                           \
 		while (!(condition)) {                                                             \
 			if (kit.late)                                                              \
 				fail_msg("waited in vain for: %s", #condition);                    \

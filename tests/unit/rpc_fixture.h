@@ -2,6 +2,7 @@
 #ifndef SIDECAR_TESTS_RPC_FIXTURE_H
 #define SIDECAR_TESTS_RPC_FIXTURE_H
 
+#include "tests/unit/patience.h"
 #include "tests/unit/ws_peer.h"
 
 #include <signal.h>
@@ -227,7 +228,7 @@ setup(void **state)
 	(void)snprintf(url, sizeof(url), "unix://%s", socket_path);
 	if (uv_loop_init(&loop) != 0 || uv_timer_init(&loop, &watchdog) != 0)
 		return -1;
-	(void)uv_timer_start(&watchdog, on_watchdog, PATIENCE_MS, 0);
+	(void)uv_timer_start(&watchdog, on_watchdog, patience(PATIENCE_MS), 0);
 	return 0;
 }
 

@@ -75,7 +75,7 @@ a_parent_that_does_not_listen_does_no_harm(void **state)
 {
 	static const char *const channels[] = {"",   "abc",  "1",  "-1", "99999999999999999999",
 	                                       "3x", "1000", "512"};
-	char channel[16];
+	char channel[16] = "";
 	int ends[2];
 
 	for (size_t i = 0; i < NELEM(channels); i++)

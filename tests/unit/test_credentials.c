@@ -13,6 +13,7 @@
 #include "common/common.h"
 #include "common/log.h"
 #include "supervisor/codex/credentials.h"
+#include "tests/unit/patience.h"
 
 #define PATIENCE_MS 20000
 #define QUIET_MS    600 /* more than the debounce: what was to come has come */
@@ -129,7 +130,7 @@ static void
 run_until_news(unsigned count)
 {
 	late = false;
-	(void)uv_timer_start(&clock_, on_clock, PATIENCE_MS, 0);
+	(void)uv_timer_start(&clock_, on_clock, patience(PATIENCE_MS), 0);
 	while (news.count < count && !late)
 		(void)uv_run(&loop, UV_RUN_ONCE);
 	assert_int_equal(news.count, count);

@@ -12,6 +12,7 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "proxy/supervisor_link.h"
+#include "tests/unit/patience.h"
 
 #define PATIENCE_MS 20000 /* a test that waits longer has failed */
 
@@ -243,7 +244,7 @@ setup(void **state)
 		return -1;
 	(void)snprintf(path, sizeof(path), "%s/control.sock", dir);
 	(void)uv_timer_init(&loop, &watchdog);
-	(void)uv_timer_start(&watchdog, on_watchdog, PATIENCE_MS, 0);
+	(void)uv_timer_start(&watchdog, on_watchdog, patience(PATIENCE_MS), 0);
 	memset(&heard, 0, sizeof(heard));
 	hello_answer = "{\"backends\":[]}";
 	unanswered = drain_req = NULL;
