@@ -15,7 +15,7 @@ INSTALL ?= install
 JOBS ?= $(shell nproc)
 
 # A flavour is a build of its own in build/<flavour>/; the default one is in build/ itself.
-# san: ASan + UBSan.   clang: the second compiler.   fuzz: what `make fuzz` runs.
+# san: ASan + UBSan.   clang: the second compiler.   fuzz: what `make fuzz` runs.   cov: counts what runs.
 FLAVOUR ?=
 O := build$(if $(FLAVOUR),/$(FLAVOUR))
 
@@ -27,6 +27,9 @@ ifeq ($(FLAVOUR),fuzz)
 CC := clang
 OPT := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
+endif
+ifeq ($(FLAVOUR),cov)
+OPT := -O0 -g --coverage
 endif
 # Off: two guesses about strings that are wrong here, and what gcc says of va_list functions: nothing.
 CLANG_WARN := -Wno-string-concatenation -Wno-string-plus-int
@@ -74,6 +77,8 @@ help:
 	@echo 'make all            build the programs in build/'
 	@echo 'make check          the unit tests only'
 	@echo 'make check-san      all tests with ASan and UBSan'
+	@echo 'make check-valgrind   the unit tests and some integration tests in memcheck'
+	@echo 'make coverage       what all tests run, by folder and in build/cov/html (COVERAGE_OF=unit: the unit tests)'
 	@echo 'make lint           clang-tidy, cppcheck, shellcheck, and the rules of this house'
 	@echo 'make format         clang-format, in place (format-check: only says what differs)'
 	@echo 'make fuzz           what reads outside bytes, with libFuzzer (TARGET=, FUZZ_SECONDS=, FUZZ_RUNS=)'
@@ -86,7 +91,7 @@ help:
 	@echo 'make install        to PREFIX ($(PREFIX)), below DESTDIR'
 	@echo 'make deps           install the Debian packages that the build needs (deps-test: the tests too)'
 	@echo 'make clean          remove build/'
-	@echo 'FLAVOUR=san|clang|fuzz builds in build/<flavour>/. CI=1 makes warnings errors.'
+	@echo 'FLAVOUR=san|clang|fuzz|cov builds in build/<flavour>/. CI=1 makes warnings errors.'
 
 # --- building ---------------------------------------------------------------------------------
 
@@ -168,6 +173,24 @@ check: $(unit_tests) $(fakes)
 .PHONY: check-san
 check-san:
 	@$(MAKE) --no-print-directory FLAVOUR=san test
+
+.PHONY: check-valgrind
+check-valgrind: deps-test
+	@scripts/install-deps valgrind
+	@$(MAKE) --no-print-directory -j$(JOBS) build-tests
+	@SIDECAR_CODEX_BIN=$$(scripts/install-codex) NODE=$(NODE) scripts/run-valgrind $O
+
+# The floors, per cent of lines and of branches, are a little below what is there. Programs that a test
+# kills, and those in containers, tell nothing.
+COVERAGE_OF ?= unit integration
+COVERAGE_FLOOR := $(if $(filter integration,$(COVERAGE_OF)),85 70,68 61)
+.PHONY: coverage
+coverage: deps-test
+	@scripts/install-deps coverage
+	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOUR=cov build-tests
+	@find build/cov -name '*.gcda' -delete
+	@SIDECAR_CODEX_BIN=$$(scripts/install-codex) NODE=$(NODE) scripts/run-tests build/cov $(COVERAGE_OF)
+	@CC=$(CC) scripts/coverage build/cov $(COVERAGE_FLOOR) $(if $(CI),,html)
 
 # --- fuzzing: a target is also built with replay.c, and that is run on its corpus by `make check` ---
 
