@@ -83,7 +83,7 @@ check_rpc_url(const char *text)
 		return;
 	}
 	HOLDS(url.tcp ? strncmp(text, "ws://", 5) == 0 : strncmp(text, "unix:///", 8) == 0);
-	HOLDS(url.tcp ? url.port >= 1 && url.port <= 65535 : url.address[0] == '+');
+	HOLDS(url.tcp ? url.port >= 1 && url.port <= 65535 : url.address[0] == '/');
 	HOLDS(url.address[0] != '\0' && url.path[0] == '/' && url.host[0] != '\0');
 	rpc_url_free(&url);
 }
