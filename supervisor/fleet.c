@@ -437,8 +437,11 @@ fleet_start_member(struct member *m)
 	const char *first = comes_after(m);
 	char why[APP_REASON_MAX] = "started";
 
-	if (!m->app->autostart)
+	if (!m->app->autostart) {
+		if (is_proxy(m)) /* nobody shall wait for one that comes when it is told to */
+			listener_shut(m->fleet->spec.listener, m->fleet->spec.loop);
 		return;
+	}
 	if (first != NULL)
 		(void)snprintf(why, sizeof(why), "waits for %s", first);
 	else if (m->backend >= 0 && m->app->recipe)
