@@ -54,6 +54,7 @@ static struct {
 	const char *content;
 	const char *key;
 	char *http_request;
+	size_t http_len;
 	char answer[ANSWER_MAX];
 } client = {.content = "!say 3 0 tok", .key = ""};
 
@@ -123,11 +124,16 @@ http_prepare(void)
 	                              "messages", "role", "user", "content", client.content);
 	AUTO_FREE char *text = json_dumps(body, JSON_COMPACT);
 
-	if (text == NULL ||
-	    asprintf(&client.http_request,
-	             "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: "
-	             "Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-	             client.key, strlen(text), text) < 0)
+	FILE *out = open_memstream(&client.http_request, &client.http_len);
+
+	if (text == NULL || out == NULL)
+		errx(70, "no memory");
+	(void)fprintf(out,
+	              "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: "
+	              "Bearer %s\r\nContent-Type: application/json\r\nContent-Length: "
+	              "%zu\r\n\r\n%s",
+	              client.key, strlen(text), text);
+	if (fclose(out) != 0)
 		errx(70, "no memory");
 }
 
@@ -138,7 +144,7 @@ http_turn(struct way *w)
 	size_t len = 0;
 
 	w->begin = clock_ns();
-	send_all(w->fd, client.http_request, strlen(client.http_request));
+	send_all(w->fd, client.http_request, client.http_len);
 	for (;;) {
 		ssize_t n = recv(w->fd, client.answer + len, sizeof(client.answer) - len, 0);
 
@@ -315,7 +321,7 @@ ws_open(struct way *w)
 	};
 	json_t *names = json_array();
 	size_t len = 0;
-	char answer[4096];
+	char answer[4096] = "";
 
 	send_all(w->fd, request, sizeof(request) - 1);
 	/* byte by byte: what follows it is a frame's */
