@@ -85,6 +85,7 @@ help:
 	@echo 'make chaos          faults by a random schedule, under load, and a judge (CHAOS_SEED, CHAOS_SEEDS, CHAOS_SECONDS)'
 	@echo 'make soak           an hour of moderate load: memory and files must be flat (SOAK_SECONDS)'
 	@echo 'make bench          speed and memory, beside bare clients and HAProxy (BENCH=PART: one part)'
+	@echo 'make bench-profile  where the CPU time of the proxy goes, with perf (bench-doc: the figures into docs/)'
 	@echo 'make bench-supervisor   kill -9 to a new process, planned restarts; beside PM2'
 	@echo 'make deb            a Debian package in build/ (dist: the sources as a tar.gz)'
 	@echo 'make image          the container image, with podman or docker'
@@ -230,6 +231,13 @@ bench bench-doc:
 	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(benches)
 	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex || true) CC='$(CC)' \
 		$(NODE) tests/bench/bench.mjs $(if $(filter bench-doc,$@),--doc) $(BENCH)
+
+# PROFILE: requests, burst, mixed or paced.
+.PHONY: bench-profile
+bench-profile:
+	@scripts/install-deps build bench profile
+	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(benches)
+	@SIDECAR_BUILD=$(CURDIR)/$O $(NODE) tests/bench/profile.mjs $(PROFILE)
 
 bench_OBJS := $(call objs,$(addprefix tests/bench/,figures.c))
 $O/load-client: $(call objs,tests/bench/load_client.c) $(bench_OBJS)
