@@ -229,7 +229,7 @@ build-tests: $(benches)
 bench bench-doc:
 	@scripts/install-deps build bench
 	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(benches)
-	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex || true) CC='$(CC)' \
+	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex --if-there) CC='$(CC)' \
 		$(NODE) tests/bench/bench.mjs $(if $(filter bench-doc,$@),--doc) $(BENCH)
 
 # PROFILE: requests, burst, mixed or paced.

@@ -16,6 +16,7 @@ export const measures = [
   { key: 'added_p50', part: 'latency', name: 'added to the time to first delta, p50', unit: 'ms', budget: 0.15 },
   { key: 'added_p99', part: 'latency', name: 'added to the time to first delta, p99', unit: 'ms', budget: 0.5 },
   { key: 'rss_idle', part: 'memory', name: 'resident, idle', unit: 'MB', floor: 'HAProxy', budget: 6, predecessor: 64 },
+  { key: 'private_idle', part: 'memory', name: 'of it not shared with other programs', unit: 'MB', floor: 'HAProxy' },
   { key: 'rss_streams', part: 'memory', name: 'resident, 1,000 slow streams', unit: 'MB', floor: 'HAProxy', budget: 20, predecessor: 116 },
   { key: 'rss_per_stream', part: 'memory', name: 'resident per stream', unit: 'kB', floor: 'HAProxy' },
   { key: 'rss_stalled', part: 'memory', name: 'growth by a reader that stops', unit: 'MB', budget: 1, predecessor: 234 },

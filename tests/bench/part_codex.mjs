@@ -100,7 +100,7 @@ async function turns(options, sidecar) {
 
 export async function part(options) {
   if (!realCodex) {
-    options.say('no codex: put it on PATH, or name it in SIDECAR_CODEX_BIN');
+    options.say('no codex: put it on PATH, name it in CODEX_BIN, or `make deps-test`');
     return;
   }
   await withStand(async (stand) => {

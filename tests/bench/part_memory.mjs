@@ -3,13 +3,15 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { onPath, until } from '../integration/supervisor_kit.mjs';
 import { execFileSync } from 'node:child_process';
-import { haproxyBin, load, peakFrom, peakKb, rssKb, sleep, withStand } from './stand.mjs';
+import { haproxyBin, load, peakFrom, peakKb, privateKb, rssKb, sleep, withStand } from './stand.mjs';
 
 const MB = 1024; // of kB
 const SPARE_FILES = 1000;
 const ANSWER_MS = 2000; // one that takes longer is made to wait
 
-async function streams(server, n, idle) {
+async function streams(server, n) {
+  const idle = rssKb(server.pid);
+  const own = privateKb(server.pid);
   let most = 0;
   await load(server, {
     content: `!say ${n.deltas} 300 word`, at_once: n.streams, spread: n.spread,
@@ -20,7 +22,7 @@ async function streams(server, n, idle) {
       }
     },
   });
-  return { rss_idle: idle / MB, rss_streams: most / MB, rss_per_stream: (most - idle) / n.streams };
+  return { rss_idle: idle / MB, private_idle: own / MB, rss_streams: most / MB, rss_per_stream: (most - idle) / n.streams };
 }
 
 // A stream of deltas whose client takes the first ones only, until the proxy has had enough of it.
@@ -82,10 +84,10 @@ export const part = async (options) => {
     await withStand(async (stand) => {
       const fake = await stand.fake();
       const proxy = await stand.proxy(fake);
-      options.take('value', await streams(proxy, n, rssKb(proxy.pid)));
+      options.take('value', await streams(proxy, n));
       if (haproxyBin) {
         const relay = await stand.relay(await stand.source());
-        options.take('floor', await streams(relay, n, rssKb(relay.pid)));
+        options.take('floor', await streams(relay, n));
       }
       const another = await stand.proxy(fake);
       options.take('value', await stalled(another, n));

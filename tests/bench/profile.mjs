@@ -9,13 +9,21 @@ import { endsWithUs } from '../integration/supervisor_kit.mjs';
 import { full, loads } from './part_relay.mjs';
 import { load, withStand } from './stand.mjs';
 
-const LINES = 30;
+const LINES = 25;
 
-function table(data) {
-  const text = execFileSync('perf', ['report', '-i', data, '--no-children', '--stdio', '-g', 'none', '--percent-limit', '0.5'],
+function perfReport(data, ...options) {
+  const text = execFileSync('perf', ['report', '-i', data, '--no-children', '--stdio', '-g', 'none', ...options],
     { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-  return text.split('\n').filter((line) => /^\s+\d/.test(line)).slice(0, LINES).map((line) => line.trimEnd()).join('\n');
+  return text.split('\n').filter((line) => /^\s+\d/.test(line)).map((line) => line.trimEnd());
 }
+
+// "[kernel.kallsyms] 61 %, codex-proxy 20 %"
+const byPart = (data) => perfReport(data, '--sort', 'dso', '--percent-limit', '1').map((line) => {
+  const [share, name] = line.trim().split(/\s+/);
+  return `${name} ${Math.round(parseFloat(share))} %`;
+}).join(', ');
+
+const byFunction = (data) => perfReport(data, '--sort', 'dso,symbol', '--percent-limit', '0.5').slice(0, LINES).join('\n');
 
 const wanted = process.argv.slice(2);
 await withStand(async (stand) => {
@@ -31,6 +39,6 @@ await withStand(async (stand) => {
     const ended = once(perf, 'close');
     perf.kill('SIGINT');
     await ended;
-    console.log(`\n${kind.name}: ${cpu['codex-proxy'].toFixed(3)} s of CPU for ${requests} requests, ${deltas} deltas\n${table(data)}`);
+    console.log(`\n${kind.name}: ${cpu['codex-proxy'].toFixed(3)} s of CPU for ${requests} requests, ${deltas} deltas\n${byPart(data)}\n${byFunction(data)}`);
   }
 });

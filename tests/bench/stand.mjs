@@ -51,6 +51,10 @@ class Server {
 
 const statusOf = (pid) => fs.readFileSync(`/proc/${pid}/status`, 'utf8');
 export const rssKb = (pid) => Number(/VmRSS:\s+(\d+)/.exec(statusOf(pid))[1]);
+export function privateKb(pid) {
+  const text = fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  return [...text.matchAll(/^Private_\w+:\s+(\d+)/gm)].reduce((sum, match) => sum + Number(match[1]), 0);
+}
 // The most since peakFrom().
 export const peakKb = (pid) => Number(/VmHWM:\s+(\d+)/.exec(statusOf(pid))[1]);
 export const peakFrom = (pid) => fs.writeFileSync(`/proc/${pid}/clear_refs`, '5');
