@@ -19,7 +19,7 @@ export const measures = [
   { key: 'private_idle', part: 'memory', name: 'of it not shared with other programs', unit: 'MB', floor: 'HAProxy' },
   { key: 'rss_streams', part: 'memory', name: 'resident, 1,000 slow streams', unit: 'MB', floor: 'HAProxy', budget: 20, predecessor: 116 },
   { key: 'rss_per_stream', part: 'memory', name: 'resident per stream', unit: 'kB', floor: 'HAProxy' },
-  { key: 'rss_stalled', part: 'memory', name: 'growth by a reader that stops', unit: 'MB', budget: 1, predecessor: 234 },
+  { key: 'rss_stalled', part: 'memory', name: 'growth by a reader that stops', unit: 'MB', floor: 'one who reads', budget: 1, predecessor: 234 },
   { key: 'idle_connections', part: 'memory', name: 'idle connections held', unit: '', budget: 10000, least: true },
   { key: 'rss_connections', part: 'memory', name: 'resident with them', unit: 'MB' },
   { key: 'ready', part: 'start', name: 'start to ready', unit: 'ms', budget: 15, predecessor: 229 },
