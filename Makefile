@@ -62,7 +62,7 @@ fakes := $O/demo-provider $O/fake-app-server
 unit_tests := $(unit_SRCS:tests/unit/%.c=$O/tests/%)
 
 COMMON_LIBS := -luv -ljansson
-PROXY_LIBS := -lwebsockets -lwslay -lhttp_parser -lsystemd $(COMMON_LIBS)
+PROXY_LIBS := -lwebsockets -lwslay -lhttp_parser $(COMMON_LIBS)
 SUPERVISOR_LIBS := -lsystemd -lresolv $(COMMON_LIBS)
 HEALTHCHECK_LIBS := -lresolv -lm $(COMMON_LIBS)
 FAKE_LIBS := -lwebsockets $(COMMON_LIBS)
@@ -129,7 +129,7 @@ $O/fake-app-server: $(call objs,$(addprefix tests/fakes/,fake_app_server.c fake_
 	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ $(FAKE_LIBS)
 $O/tests/%: $O/obj/tests/unit/%.o $O/libsupervisor.a $O/libproxy.a $O/libhealthcheck.a $O/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS)
+	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS) -lsystemd
 
 # Objects of the tests are no throw-aways.
 .SECONDARY:
@@ -203,10 +203,10 @@ build-tests check: $(replays)
 
 $(replays): $O/tests/%: $O/obj/tests/fuzz/%.o $O/obj/tests/fuzz/replay.o $(TEST_LIBRARIES)
 	@mkdir -p $(@D)
-	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS)
+	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS) -lsystemd
 $(fuzzers): $O/targets/%: $O/obj/tests/fuzz/%.o $(TEST_LIBRARIES)
 	@mkdir -p $(@D)
-	$(CC) $(SIDECAR_LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS)
+	$(CC) $(SIDECAR_LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS) -lsystemd
 
 .PHONY: fuzzers fuzz
 fuzzers: $(fuzzers)
