@@ -22,6 +22,7 @@ struct expectation {
 	size_t size;
 	unsigned calls;
 	bool vague; /* it was tried again, or is more than one: only the form is looked at */
+	const struct thread *started; /* NULL: none */
 };
 
 /* What has arrived. */
@@ -138,9 +139,6 @@ play_started(struct expectation *e, char *line, size_t len)
 static bool
 play(struct expectation *e, char *line, size_t len)
 {
-	static bool started;
-	static const struct thread *thread; /* the one that has */
-
 	switch (line[0]) {
 	case 'p': /* time passes */
 		pass_time(&loop, 1000);
@@ -155,21 +153,20 @@ play(struct expectation *e, char *line, size_t len)
 			codex_says((struct event){.kind = EVENT_MODEL, .model = line + 1});
 		return true;
 	}
-	if (line[0] == 'e') {
-		codex_finishes((enum finish_reason)(line[1] % (FINISH_REFUSED + 1) & 7));
-	} else if (line[0] == 'f') {
-		e->vague = true;
-		codex_fails((enum failure_kind)((unsigned char)line[1] % (FAILURE_DRAINING + 1)));
-	} else {
-		if (!started || thread != codex.threads)
+	if (line[0] != 'e' && line[0] != 'f') {
+		if (e->started != codex.threads)
 			codex_starts();
-		started = true;
-		thread = codex.threads;
-		if (thread != NULL)
+		e->started = codex.threads;
+		if (e->started != NULL)
 			play_started(e, line, len);
+		return true;
 	}
-	if (codex.threads != thread)
-		started = false;
+	e->started = NULL;
+	e->vague |= line[0] == 'f';
+	if (line[0] == 'e')
+		codex_finishes((enum finish_reason)((unsigned char)line[1] % (FINISH_REFUSED + 1)));
+	else
+		codex_fails((enum failure_kind)((unsigned char)line[1] % (FAILURE_DRAINING + 1)));
 	run_loop(&loop);
 	return true;
 }
