@@ -162,12 +162,14 @@ export async function load(server, { content, at_once: atOnce = 1, requests = at
   return result;
 }
 
-// Turns by several ways, one after the other: [{way, first_ms, whole_ms}]
-export async function latency(ways, { content = '!say 3 0 tok', rounds, warmUp = Math.ceil(rounds / 20), threadStart, key = KEY }) {
+// Turns by several ways, one after the other: {ways: [{way, first_ms, whole_ms, cpu_s of the client}],
+// cpu_s of the server}
+export async function latency(ways, { server, content = '!say 3 0 tok', rounds, warmUp = Math.ceil(rounds / 20), threadStart, key = KEY }) {
   const args = ['--key', key, '--content', content, '--rounds', rounds, '--warm-up', warmUp];
+  if (server) args.push('--cpu', server.pid);
   if (threadStart) args.push('--thread-start', JSON.stringify(threadStart));
   const { stdout } = await run(bin('latency-client'), [...args, ...ways].map(String));
-  return JSON.parse(stdout).ways;
+  return JSON.parse(stdout);
 }
 
 export async function startToReady(port, command, env) {
