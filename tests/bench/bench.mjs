@@ -15,8 +15,8 @@ const parts = ['relay', 'latency', 'memory', 'start', 'failover', 'codex'];
 const { values: flags, positionals } = parseArgs({
   options: { quick: { type: 'boolean' }, doc: { type: 'boolean' }, out: { type: 'string' } }, allowPositionals: true,
 });
-if (flags.quick && flags.doc) {
-  console.error('--quick is nothing for the documentation');
+if (flags.doc && (flags.quick || positionals.length > 0)) {
+  console.error('only all of it, and with whole counts, goes into the documentation');
   process.exit(64);
 }
 const wanted = positionals.length > 0 ? positionals : parts;
