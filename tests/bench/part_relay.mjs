@@ -1,5 +1,7 @@
 // The proxy in front of a fake app-server, and HAProxy in front of what sends the same streams: the same
 // load on both, in turn.
+import path from 'node:path';
+import { hasPerf, profile } from './perf.mjs';
 import { haproxyBin, load, withStand } from './stand.mjs';
 
 export const full = { rounds: 5, requests: 5000, burst: 4000, mixed: 1000, paced: 300, streams: 64 };
@@ -50,4 +52,9 @@ export const part = (options) => withStand(async (stand) => {
       options.take('value', await measure(proxy, [fake], kind, note));
       if (relay) options.take('floor', await measure(relay, [source], kind, note));
     }
+  if (options.quick || !hasPerf) return;
+  for (const kind of loads({ ...n, paced: 100 })) {
+    const found = await profile(proxy.pid, path.join(stand.root, kind.name), () => load(proxy, kind));
+    if (found) options.profile(kind.name, found.parts);
+  }
 });
