@@ -5,6 +5,10 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "common/exit_code.h"
+#include "common/log.h"
 
 #define FIRST_CAP   ((size_t)256)
 #define DIGITS_MAX  17 /* always enough to read a double back */
@@ -14,17 +18,77 @@
 
 /* --- reading -------------------------------------------------------------------------------- */
 
+/* Where its text buffer cannot grow, jansson 2.14 loses bytes of the text, and then takes what is
+ * left for well-formed: it hits an assertion, or reads on behind the end. So that allocation must
+ * not fail: memory is laid by for it. All other ones may, and end the parsing. */
+static bool was_short;
+static void *laid_by;
+
+/* As the text buffer is: 16 bytes, then double, again and again. */
+static bool
+is_for_text(size_t size)
+{
+	return size >= 16 && (size & (size - 1)) == 0;
+}
+
+static void *
+allocate(size_t size)
+{
+	void *p = was_short && !is_for_text(size) ? NULL : malloc(size);
+
+	if (p != NULL)
+		return p;
+	was_short = true;
+	if (!is_for_text(size))
+		return NULL;
+	free(laid_by);
+	laid_by = NULL;
+	p = malloc(size);
+	if (p == NULL) {
+		log_error("out of memory");
+		_exit(EXIT_GAVE_UP);
+	}
+	return p;
+}
+
+json_t *
+json_load(const char *text, size_t len, size_t flags, json_error_t *error, bool *no_memory)
+{
+	json_t *value = NULL;
+
+	laid_by = malloc(2 * len + 64); /* the longest string, when the buffer has just grown */
+	was_short = laid_by == NULL;
+	if (laid_by != NULL) {
+		json_set_alloc_funcs(allocate, free);
+		value = json_loadb(text, len, flags, error);
+		json_set_alloc_funcs(malloc, free);
+	}
+	*no_memory = was_short;
+	free(laid_by);
+	laid_by = NULL;
+	if (!was_short)
+		return value;
+	json_decref(value);
+	return NULL;
+}
+
 json_t *
 json_parse(const char *text, size_t len, struct err *err)
 {
 	json_error_t e;
-	json_t *value = json_loadb(text, len,
-	                           JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e);
+	bool no_memory;
+	json_t *value =
+		json_load(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e,
+	                  &no_memory);
 	const char *near;
 	int what;
 
 	if (value != NULL)
 		return value;
+	if (no_memory) {
+		(void)err_set(err, -ENOMEM, "out of memory");
+		return NULL;
+	}
 	/* jansson quotes the text there: it may be anybody's secret, and the place is enough */
 	near = strstr(e.text, " near '");
 	what = near != NULL ? (int)(near - e.text) : (int)strlen(e.text);

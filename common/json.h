@@ -11,8 +11,14 @@
 
 /* Parses len bytes: duplicate keys refused, NUL in strings allowed, nothing may follow the value.
  * On error NULL, and err says what is wrong where: "line 3, column 17: ...". Numbers that do not
- * fit (integers over 64 bit, reals over a double) and lone surrogates are errors. */
+ * fit (integers over 64 bit, reals over a double) and lone surrogates are errors. err->code is
+ * -EINVAL, or -ENOMEM. */
 json_t *json_parse(const char *text, size_t len, struct err *err) MUST_CHECK;
+
+/* As json_loadb(), whose answer cannot be trusted where memory was short: it blames the text, or
+ * loses a byte of it. Here that is NULL, and no_memory is set. */
+json_t *json_load(const char *text, size_t len, size_t flags, json_error_t *error,
+                  bool *no_memory) MUST_CHECK;
 
 /* At most so many values are in text, if it is JSON: each takes up to 80 bytes when parsed, so that
  * 10 MB of "{},{}," would take 800. Does not parse: strings are skipped, commas and brackets are

@@ -86,12 +86,13 @@ answer_is_json_object(const struct json_buf *escaped)
 	json_auto_t *text = answer_text(escaped);
 	json_auto_t *value = NULL;
 	json_error_t error;
+	bool no_memory;
 
 	if (!json_is_string(text) ||
 	    json_count_values(json_string_value(text), json_string_length(text)) > VALUES_MAX)
 		return false;
-	value = json_loadb(json_string_value(text), json_string_length(text),
-	                   JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
+	value = json_load(json_string_value(text), json_string_length(text),
+	                  JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error, &no_memory);
 	return json_is_object(value);
 }
 

@@ -261,7 +261,9 @@ params_parse(const char *body, size_t len, struct api_error *error)
 		return NULL;
 	}
 	root = json_parse(body, len, &err);
-	if (root == NULL) {
+	if (root == NULL && err.code == -ENOMEM) {
+		api_error_out_of_memory(error);
+	} else if (root == NULL) {
 		(void)api_error_invalid(error, "invalid_json", NULL,
 		                        "The request body is not valid JSON: %s", err.text);
 	} else if (!json_is_object(root)) {

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
+#include "common/hash.h"
 #include "common/json.h"
 
 /* Each takes up to 80 bytes when it is parsed again. */
@@ -107,8 +107,11 @@ response_store_put(struct response_store *s, int caller, const json_t *response,
 	while (s->all != NULL &&
 	       (s->bytes + size_of(k) > s->max_bytes || HASH_COUNT(s->all) >= RESPONSE_STORE_MAX))
 		drop(s, s->all);
-	s->bytes += size_of(k);
 	HASH_ADD_KEYPTR(hh, s->all, k->id, strlen(k->id), k);
+	if (k->hh.tbl != NULL)
+		s->bytes += size_of(k);
+	else
+		kept_free(k);
 }
 
 static struct kept *

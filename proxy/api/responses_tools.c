@@ -334,9 +334,12 @@ custom_input(const struct event *event)
 {
 	const char *text = event->tool_call.arguments;
 	size_t len = event->tool_call.arguments_len;
-	json_auto_t *arguments = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
+	bool no_memory;
+	json_auto_t *arguments = json_load(text, len, JSON_ALLOW_NUL, NULL, &no_memory);
 	json_t *input = json_object_get(arguments, CUSTOM_TOOL_INPUT);
 
+	if (no_memory)
+		return NULL;
 	return json_is_string(input) ? json_incref(input) : json_stringn(text, len);
 }
 

@@ -418,10 +418,13 @@ backend_add_thread(struct backend *b, struct thread_link *t)
 	backend_pool_stats_changed(b->pool);
 }
 
-void
+bool
 backend_name_thread(struct backend *b, struct thread_link *t)
 {
 	HASH_ADD_STR(b->named, id, t);
+	if (t->hh.tbl == NULL)
+		t->id[0] = '\0';
+	return t->hh.tbl != NULL;
 }
 
 void

@@ -2,7 +2,7 @@
 #ifndef SIDECAR_PROXY_CODEX_INTERNAL_H
 #define SIDECAR_PROXY_CODEX_INTERNAL_H
 
-#include <uthash.h>
+#include "common/hash.h"
 
 #include "proxy/codex/backend.h"
 #include "proxy/codex/delta_scan.h"
@@ -29,7 +29,8 @@ void backend_add_retry_after(const struct backend *b, struct failure *f);
 /* Begins to count as a turn, and is told when the connection is lost. */
 void backend_add_thread(struct backend *b, struct thread_link *t);
 /* From now on notifications find it. */
-void backend_name_thread(struct backend *b, struct thread_link *t);
+/* t->id is set. False: no memory, and t has no name again. */
+bool backend_name_thread(struct backend *b, struct thread_link *t);
 /* Its turn is over for the caller; idempotent. */
 void backend_turn_over(struct backend *b, struct thread_link *t);
 void backend_remove_thread(struct backend *b, struct thread_link *t);

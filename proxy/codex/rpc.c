@@ -6,9 +6,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
+#include "common/hash.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "proxy/codex/delta_scan.h"
 #include "proxy/codex/websocket.h"
@@ -16,13 +17,15 @@
 
 /* So much unsent means that the app-server does not read any more. */
 #define QUEUE_MAX_BYTES ((size_t)512 << 20)
+/* The beginning of an answer, up to the id in it. */
+#define HEAD_MAX        ((size_t)160)
 
 struct call {
 	uint64_t id;
 	uint64_t deadline_ms;
 	rpc_answer_fn answer;
 	void *arg;
-	bool brief;               /* see rpc_wants_little */
+	bool id_only;             /* see rpc_wants_id_only */
 	struct ws_message *held;  /* not sent yet: RPC_IN_FLIGHT_MAX others are under way */
 	struct call *prev, *next; /* among the held ones */
 	UT_hash_handle hh;
@@ -154,29 +157,26 @@ handle_answer(struct rpc *rpc, json_t *root, json_t *id)
 
 /* --- messages of the server ------------------------------------------------------------------ */
 
-/* An answer of which little is needed is not parsed. True: it was one. */
-static bool
-handle_brief_answer(struct rpc *rpc, const char *bytes, size_t len)
+/* Of an answer that is needed for its id only, what begins it is parsed, with an end of ours. */
+static json_t *
+parse(const struct rpc *rpc, const char *bytes, size_t len, bool *no_memory)
 {
-	json_auto_t *result = NULL;
-	struct answer a;
+	static const char end_of_it[] = "}}}";
+	char brief[HEAD_MAX + sizeof(end_of_it)];
+	unsigned long long id;
 	struct call *call;
+	size_t head;
 
-	if (!answer_scan(&a, bytes, len))
-		return false;
-	call = find_call(rpc, a.id);
-	if (call == NULL || call->held != NULL || !call->brief)
-		return false;
-	if (a.member == NULL)
-		result = json_object();
-	else
-		result = strcmp(a.member, "status") == 0
-		                 ? json_pack("{s:s%}", a.member, a.value, a.value_len)
-		                 : json_pack("{s:{s:s%}}", a.member, "id", a.value, a.value_len);
-	if (result == NULL)
-		return false;
-	settle(rpc, call, result, NULL);
-	return true;
+	if (answer_scan(&id, &head, bytes, len) && head <= HEAD_MAX) {
+		call = find_call(rpc, id);
+		if (call != NULL && call->id_only) {
+			memcpy(brief, bytes, head);
+			memcpy(brief + head, end_of_it, sizeof(end_of_it));
+			bytes = brief;
+			len = head + sizeof(end_of_it) - 1;
+		}
+	}
+	return json_load(bytes, len, JSON_ALLOW_NUL, NULL, no_memory);
 }
 
 static void
@@ -186,12 +186,18 @@ on_message(void *arg, const char *bytes, size_t len)
 	const struct rpc_handlers *h = rpc->handlers;
 	json_auto_t *root = NULL;
 	const char *method;
+	bool no_memory;
 	json_t *id;
 
-	if (h->on_frame(rpc->arg, rpc, bytes, len) || !is_open(rpc) ||
-	    handle_brief_answer(rpc, bytes, len))
+	if (h->on_frame(rpc->arg, rpc, bytes, len) || !is_open(rpc))
 		return;
-	root = json_loadb(bytes, len, JSON_ALLOW_NUL, NULL);
+	root = parse(rpc, bytes, len, &no_memory);
+	if (no_memory) {
+		/* Whom it was for is not known: better that all begin again than that one waits. */
+		log_warning("app-server: out of memory for a message, the connection is closed");
+		rpc_close(rpc);
+		return;
+	}
 	if (!json_is_object(root)) {
 		log_debug("app-server: %zu bytes that are no JSON object, ignored", len);
 		return;
@@ -301,6 +307,11 @@ rpc_call(struct rpc *rpc, const char *method, const char *params, size_t len, ui
 	call->arg = arg;
 	call->held = m;
 	HASH_ADD(hh, rpc->calls, id, sizeof(call->id), call);
+	if (call->hh.tbl == NULL) {
+		free(m);
+		free(call);
+		return 0;
+	}
 	DL_APPEND(rpc->held, call);
 	send_held(rpc, RPC_IN_FLIGHT_MAX);
 	if (uv_timer_get_due_in(&rpc->timer) > timeout_ms ||
@@ -310,12 +321,12 @@ rpc_call(struct rpc *rpc, const char *method, const char *params, size_t len, ui
 }
 
 void
-rpc_wants_little(struct rpc *rpc, uint64_t id)
+rpc_wants_id_only(struct rpc *rpc, uint64_t id)
 {
 	struct call *call = find_call(rpc, id);
 
 	if (call != NULL)
-		call->brief = true;
+		call->id_only = true;
 }
 
 void

@@ -94,8 +94,8 @@ call(struct thread *t, enum thread_call which, const struct json_buf *params, rp
 		                           timeout_ms, answer, t);
 	if (t->calls[which] == 0 && t->unsent == NULL)
 		t->unsent = &lost;
-	if (t->calls[which] != 0 && which != CALL_READ)
-		rpc_wants_little(rpc, t->calls[which]);
+	if (t->calls[which] != 0 && (which == CALL_START || which == CALL_TURN))
+		rpc_wants_id_only(rpc, t->calls[which]);
 	return t->calls[which] != 0;
 }
 
@@ -392,6 +392,7 @@ on_started(void *arg, json_t *result, const struct rpc_error *error)
 	struct thread *t = arg;
 	const char *id = json_get_string(json_get_object(result, "thread"), "id");
 	struct rpc_error nameless = {.code = -32603, .message = "an answer without a thread id"};
+	struct rpc_error short_of = {.code = -32603, .message = "out of memory"};
 
 	if (!answered(t, CALL_START, error))
 		return;
@@ -400,7 +401,10 @@ on_started(void *arg, json_t *result, const struct rpc_error *error)
 		return;
 	}
 	strcpy(t->link.id, id);
-	backend_name_thread(t->backend, &t->link);
+	if (!backend_name_thread(t->backend, &t->link)) {
+		fail_call(t, CALL_START, &short_of); /* the sweep finds the thread over there */
+		return;
+	}
 	if (t->phase == THREAD_LEAVING) {
 		leave_on(t); /* cancelled meanwhile */
 		return;
