@@ -8,6 +8,9 @@
 
 #include "common/log.h"
 
+/* Every answer has left before, or had its time. */
+#define SHUTDOWN_MS 1500
+
 /* libwebsockets sizes its tables by the limit of open files. Containers set that to a million and
  * more; nobody needs more than this here. */
 #define OPEN_FILES_MAX 65536
@@ -91,22 +94,40 @@ lws_context_open_tls(struct lws_context **out, uv_loop_t *loop, struct err *err)
 
 /* A uv_stop() that was asked for earlier ends one uv_run() before its time. */
 static void
-drain(uv_loop_t *loop)
+drain(uv_loop_t *loop, const bool *late)
 {
-	while (uv_loop_alive(loop))
+	while (uv_loop_alive(loop) && !*late)
 		(void)uv_run(loop, UV_RUN_DEFAULT); /* loop_alive is the condition */
 }
 
-void
+static void
+on_late(uv_timer_t *timer)
+{
+	*(bool *)timer->data = true;
+	uv_stop(timer->loop);
+}
+
+bool
 lws_context_shutdown(struct lws_context *ctx, uv_loop_t *loop)
 {
+	bool late = false;
+	uv_timer_t timer;
+
 	if (ctx == NULL)
-		return;
+		return true;
+	(void)uv_timer_init(loop, &timer); /* cannot fail, as all that is done with it */
+	timer.data = &late;
+	(void)uv_timer_start(&timer, on_late, SHUTDOWN_MS, 0);
+	uv_unref((uv_handle_t *)&timer);
 	lws_set_log_level(0, NULL); /* it logs its own stopping as an error */
 	lws_context_destroy(ctx);   /* begins: closes every connection */
-	drain(loop);
-	if (live != NULL)
+	drain(loop, &late);
+	if (live != NULL && !late)
 		lws_context_destroy(live); /* ends: frees */
-	drain(loop);
+	uv_close((uv_handle_t *)&timer, NULL);
 	live = NULL;
+	if (late)
+		return false;
+	drain(loop, &late);
+	return true;
 }

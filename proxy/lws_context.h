@@ -5,6 +5,7 @@
 #define SIDECAR_PROXY_LWS_CONTEXT_H
 
 #include <libwebsockets.h>
+#include <stdbool.h>
 #include <uv.h>
 
 #include "common/common.h"
@@ -18,7 +19,8 @@ int lws_context_open(struct lws_context **out, uv_loop_t *loop, struct err *err)
 int lws_context_open_tls(struct lws_context **out, uv_loop_t *loop, struct err *err) MUST_CHECK;
 /* Closes every connection (their callbacks run) and drains the loop until nothing is alive, then
  * frees the context. Call it from main after uv_run has returned, with every other handle closed
- * or closing; never from a callback. */
-void lws_context_shutdown(struct lws_context *ctx, uv_loop_t *loop);
+ * or closing; never from a callback. False: libwebsockets holds on to a connection (one for which
+ * it had no memory), the loop cannot be closed; nothing is left but to end. */
+bool lws_context_shutdown(struct lws_context *ctx, uv_loop_t *loop) MUST_CHECK;
 
 #endif

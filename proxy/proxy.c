@@ -364,7 +364,10 @@ proxy_run(const struct settings *settings)
 		proxy_start_signals(&p);
 		(void)uv_run(&p.loop, UV_RUN_DEFAULT); /* until uv_stop */
 	}
-	lws_context_shutdown(p.lws, &p.loop);
+	if (!lws_context_shutdown(p.lws, &p.loop)) {
+		log_warning("libwebsockets does not let go of a connection: ended without it");
+		return code;
+	}
 	while (uv_run(&p.loop, UV_RUN_DEFAULT) != 0)
 		;
 	http_server_free(p.http);

@@ -2,6 +2,7 @@
  *
  * Every callback returns 0 to go on and -1 to close, after which the CLOSED event comes. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -235,6 +236,26 @@ admit(struct http_exchange *x)
 		exchange_error(x, 413, "The request body is larger than this server takes.");
 }
 
+/* Not even for the request itself. What stands on the stack is enough to say so. */
+static int
+refuse_without_memory(struct http_server *s, struct lws *wsi)
+{
+	unsigned char text[LWS_PRE + 1024];
+	char body[512];
+	size_t len = 0;
+	int n;
+
+	log_warning("out of memory: a request is refused");
+	if (!s->closed)
+		len = s->handlers->format_error(s->arg, 503, "Out of memory.", body, sizeof(body));
+	n = snprintf((char *)text + LWS_PRE, sizeof(text) - LWS_PRE,
+	             "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n"
+	             "content-length: %zu\r\nconnection: close\r\n\r\n%.*s",
+	             len, (int)len, body);
+	(void)lws_write(wsi, text + LWS_PRE, (size_t)n, LWS_WRITE_HTTP); /* the best that we can */
+	return -1;
+}
+
 static int
 on_head(struct lws *wsi, const char *path, size_t len)
 {
@@ -247,10 +268,8 @@ on_head(struct lws *wsi, const char *path, size_t len)
 	if (!find_method(wsi, &method) || memchr(path, '\0', len) != NULL)
 		return -1;
 	x = exchange_new(s, wsi, method, path, len);
-	if (x == NULL) {
-		log_warning("out of memory: a connection is closed");
-		return -1;
-	}
+	if (x == NULL)
+		return refuse_without_memory(s, wsi);
 	lws_set_opaque_user_data(wsi, x);
 	x->in_event = true;
 	read_version(x);

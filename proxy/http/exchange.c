@@ -22,6 +22,9 @@
 /* The body of an error is one short JSON object. */
 #define ERROR_BODY_MAX 2048
 
+/* The head of an error, and what it says in a few words. */
+#define ANSWER_ROOM 800
+
 /* libwebsockets has a token for these; the others are found by name. */
 static const enum lws_token_indexes header_tokens[HTTP_HEADER_COUNT] = {
 	[HTTP_AUTHORIZATION] = WSI_TOKEN_HTTP_AUTHORIZATION,
@@ -122,6 +125,11 @@ exchange_new(struct http_server *s, struct lws *wsi, enum http_method method, co
 
 	if (x == NULL)
 		return NULL;
+	/* Room for an error, whatever may happen: from here on there is an answer. */
+	if (out_queue_reserve(&x->out, ANSWER_ROOM) == NULL) {
+		free(x);
+		return NULL;
+	}
 	x->server = s;
 	DL_APPEND(s->exchanges, x);
 	x->wsi = wsi;
@@ -342,7 +350,7 @@ http_add_header(struct http_exchange *x, const char *name, const char *value)
 	char *extra = realloc(x->extra, x->extra_len + name_len + strlen(value) + 4);
 
 	if (extra == NULL) {
-		http_abort(x);
+		x->no_memory = true; /* the answer will be that */
 		return;
 	}
 	x->extra = extra;
@@ -377,7 +385,7 @@ add_head(struct http_exchange *x, int status, const char *content_type, size_t l
 	char line[REQUEST_ID_MAX + 32];
 	size_t type_len = content_type != NULL ? strlen(content_type) : 0;
 	size_t room = HEAD_SPARE + type_len + x->extra_len;
-	unsigned char *head = out_queue_reserve(&x->out, room);
+	unsigned char *head = x->no_memory ? NULL : out_queue_reserve(&x->out, room);
 	unsigned char *at = head;
 	unsigned char *end;
 
@@ -473,16 +481,37 @@ exchange_ask_to_write(struct http_exchange *x)
 		exchange_ask_writeable(x);
 }
 
+/* In place of the answer for which there was no memory. What it takes is there since the beginning.
+ */
+static bool
+add_regret(struct http_exchange *x, size_t before)
+{
+	char body[ERROR_BODY_MAX];
+	size_t len = 0;
+
+	out_queue_take_back(&x->out, out_queue_size(&x->out) - before);
+	free(x->extra);
+	x->extra = NULL;
+	x->extra_len = 0;
+	x->no_memory = false;
+	if (!x->server->closed)
+		len = x->server->handlers->format_error(x->server->arg, 500, "Out of memory.", body,
+		                                        sizeof(body));
+	return add_head(x, 500, "application/json", len) && out_queue_append(&x->out, body, len);
+}
+
 void
 http_reply(struct http_exchange *x, int status, const char *content_type, const char *data,
            size_t len)
 {
 	bool bare = x->method == HTTP_HEAD || status == 204 || status == 304;
+	size_t before = out_queue_size(&x->out);
 
 	if (x->cut || x->wsi == NULL || x->answer != HTTP_ANSWER_NONE)
 		return;
-	if (!add_head(x, status, content_type, len) ||
-	    (!bare && !out_queue_append(&x->out, data, len))) {
+	if ((!add_head(x, status, content_type, len) ||
+	     (!bare && !out_queue_append(&x->out, data, len))) &&
+	    !add_regret(x, before)) {
 		http_abort(x);
 		return;
 	}
@@ -496,7 +525,12 @@ http_stream_begin(struct http_exchange *x, int status, const char *content_type)
 	if (x->cut || x->wsi == NULL || x->answer != HTTP_ANSWER_NONE)
 		return;
 	if (!add_head(x, status, content_type, LENGTH_NONE)) {
-		http_abort(x);
+		if (!add_regret(x, out_queue_size(&x->out))) {
+			http_abort(x);
+			return;
+		}
+		x->answer = HTTP_ANSWER_WHOLE;
+		exchange_ask_to_write(x);
 		return;
 	}
 	x->answer = HTTP_ANSWER_STREAM;

@@ -72,6 +72,7 @@ struct http_exchange {
 	bool unframed; /* a stream without chunks, ended by closing */
 	char *extra;   /* the header lines that the handler added */
 	size_t extra_len;
+	bool no_memory; /* for a header line: the answer will say that */
 	struct out_queue out;
 
 	bool owes_done; /* the handler has seen it, and has not seen its end */

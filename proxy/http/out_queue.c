@@ -15,9 +15,6 @@
 
 #define SMALLEST ((size_t)1024) /* a few deltas of a stream */
 
-/* Small ones grow to the double; of a large one, whose reader is slow, half would be waste. */
-#define STEP_MAX ((size_t)65536)
-
 void
 out_queue_fini(struct out_queue *q)
 {
@@ -65,7 +62,7 @@ out_queue_reserve(struct out_queue *q, size_t len)
 		return NULL;
 	cap = cap < SMALLEST ? SMALLEST : cap;
 	while (cap - q->end < need || cap < q->end)
-		cap += cap < STEP_MAX ? cap : STEP_MAX;
+		cap *= 2;
 	buf = realloc(q->buf, cap);
 	if (buf == NULL)
 		return NULL;
@@ -78,6 +75,12 @@ void
 out_queue_commit(struct out_queue *q, size_t len)
 {
 	q->end += len;
+}
+
+void
+out_queue_take_back(struct out_queue *q, size_t len)
+{
+	q->end -= len;
 }
 
 bool

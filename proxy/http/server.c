@@ -94,6 +94,7 @@ on_connectable(uv_poll_t *poll, int status, int events)
 	int one = 1;
 
 	for (int i = 0; i < ACCEPT_BURST; i++) {
+		unsigned before = s->connections;
 		int fd;
 
 		if (is_full(s)) {
@@ -111,7 +112,9 @@ on_connectable(uv_poll_t *poll, int status, int events)
 		/* A unix socket has no such option, and no need of it. */
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		if (lws_adopt_socket_vhost(s->vhost, fd) == NULL) {
-			/* It has closed fd. */
+			/* It has closed fd. Where its event loop had no memory it has told of the
+			 * connection before, and will not tell of its end. */
+			s->connections = before;
 			pause_accepting(s, ENOMEM);
 			return;
 		}

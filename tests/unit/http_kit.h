@@ -613,7 +613,7 @@ kit_teardown(void **state)
 		uv_close((uv_handle_t *)&c->poll, client_on_closed);
 		(void)close(c->fd);
 	}
-	lws_context_shutdown(kit.ctx, &kit.loop);
+	assert_true(lws_context_shutdown(kit.ctx, &kit.loop));
 	if (kit.server != NULL) {
 		assert_int_equal(http_server_connections(kit.server), 0);
 		http_server_free(kit.server);
