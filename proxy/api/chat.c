@@ -14,6 +14,7 @@ chat_send(struct chat *c, char *text, size_t len)
 {
 	if (text != NULL)
 		(void)sse_event(c->sse, text, len); /* a client cut off is told by on_done */
+	c->no_memory |= text == NULL;
 	free(text);
 }
 
@@ -47,6 +48,8 @@ reply_error(struct chat *c, const struct api_error *error)
 	text = api_error_text(error, &len);
 	if (text != NULL)
 		(void)sse_event(c->sse, text, len);
+	else
+		(void)sse_event(c->sse, api_no_memory_text, strlen(api_no_memory_text));
 	finish_stream(c);
 }
 
@@ -150,7 +153,10 @@ chat_choice_done(struct chat *c)
 		text = chat_usage_chunk(&c->choices[0].head, &usage, &len);
 		chat_send(c, text, len);
 	}
-	finish_stream(c);
+	if (c->no_memory) /* a chunk was not made: this is no whole answer */
+		chat_give_up(&c->choices[0], FAILURE_INTERNAL, "Out of memory.");
+	else
+		finish_stream(c);
 }
 
 /* The exchange is over, whoever ended it. */

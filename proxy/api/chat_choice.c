@@ -17,7 +17,8 @@ chat_choice_send_role(struct chat_choice *choice)
 		return;
 	choice->role_sent = true;
 	sse_open(choice->chat->sse);
-	text = chat_role_chunk(&choice->head, &len);
+	text = chat_chunk(&choice->head, json_pack("{s:s,s:s}", "role", "assistant", "content", ""),
+	                  NULL, &len);
 	chat_send(choice->chat, text, len);
 }
 

@@ -47,6 +47,7 @@ struct chat {
 	size_t size;                 /* of all choices */
 	struct sse *sse;             /* NULL: a whole answer */
 	const char *outcome;         /* for the access log */
+	bool no_memory;              /* for a chunk of the stream */
 };
 
 /* --- chat.c: what a choice may ask of its chat --- */

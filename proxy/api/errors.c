@@ -126,6 +126,10 @@ text_or_null(const char *text)
 	return text[0] != '\0' ? json_string_lossy(text) : json_null();
 }
 
+const char api_no_memory_text[] =
+	"{\"error\":{\"message\":\"Out of memory.\",\"type\":\"server_error\",\"param\":null,"
+	"\"code\":\"internal_error\"}}";
+
 char *
 api_error_text(const struct api_error *e, size_t *len)
 {
@@ -154,6 +158,9 @@ api_error_reply(struct http_exchange *x, const struct api_error *e)
 	if (e->status == 401)
 		http_add_header(x, "www-authenticate", "Bearer");
 	text = api_error_text(e, &len);
-	http_reply(x, e->status, "application/json", text != NULL ? text : "",
-	           text != NULL ? len : 0);
+	if (text != NULL)
+		http_reply(x, e->status, "application/json", text, len);
+	else
+		http_reply(x, 500, "application/json", api_no_memory_text,
+		           strlen(api_no_memory_text));
 }

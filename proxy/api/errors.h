@@ -30,6 +30,8 @@ void api_error_out_of_memory(struct api_error *e);
 void api_error_from_failure(struct api_error *e, const struct failure *failure);
 /* The error object: {"error":{...}}. Caller frees; NULL: no memory. */
 char *api_error_text(const struct api_error *e, size_t *len);
+/* What to say where that is NULL. */
+extern const char api_no_memory_text[];
 /* Answers the exchange with it. */
 void api_error_reply(struct http_exchange *x, const struct api_error *e);
 

@@ -1,6 +1,7 @@
 /* responses: POST /v1/responses, from the request's body to the last byte of its answer. */
 #include "proxy/api/responses.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,18 @@
 static void
 end_stream(struct responses *r, json_t *event)
 {
-	responses_emit(r, event);
+	char text[256];
+	int n;
+
+	if (!responses_emit(r, event)) {
+		/* What a client of the official library takes for the end of a response, too. */
+		n = snprintf(text, sizeof(text),
+		             "event: error\ndata: {\"type\":\"error\",\"code\":\"internal_error\","
+		             "\"message\":\"Out of memory.\",\"param\":null,\"sequence_number\":%u}"
+		             "\n\n",
+		             r->sequence);
+		(void)sse_write(r->sse, text, (size_t)n, NULL, 0, NULL, 0);
+	}
 	sse_end(r->sse);
 }
 
@@ -19,7 +31,7 @@ end_stream(struct responses *r, json_t *event)
 static void
 tell_failure(struct responses *r, const struct failure *failure, const struct api_error *error)
 {
-	responses_emit(
+	(void)responses_emit(
 		r,
 		json_pack("{s:s,s:o,s:o,s:o}", "type", "error", "code",
 	                  error->code[0] != '\0' ? json_string_lossy(error->code) : json_null(),

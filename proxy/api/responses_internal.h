@@ -50,8 +50,9 @@ void responses_fail(struct responses *r, const struct failure *failure);
 
 bool responses_output_init(struct responses *r);
 void responses_output_fini(struct responses *r);
-/* An event of the stream, when there is one; taken over. NULL: there was no memory for it. */
-void responses_emit(struct responses *r, json_t *event);
+/* An event of the stream, when there is one; taken over. NULL: there was no memory for it. False:
+ * there was none, and r->no_memory says so. */
+bool responses_emit(struct responses *r, json_t *event);
 /* The first events of the stream, if they are not sent. */
 void responses_begin(struct responses *r);
 /* What the turn says. */

@@ -9,27 +9,35 @@
 
 /* --- events ---------------------------------------------------------------------------------- */
 
-void
-responses_emit(struct responses *r, json_t *event)
+static bool
+emit(struct responses *r, json_t *event)
 {
 	AUTO_FREE char *text = NULL;
 	char type[96];
 	size_t len = 0;
 	int n;
 
-	if (r->sse != NULL && event != NULL) {
-		(void)json_object_set_new(event, "sequence_number",
-		                          json_integer((json_int_t)r->sequence++));
+	if (json_object_set_new(event, "sequence_number", json_integer((json_int_t)r->sequence)) ==
+	    0)
 		text = json_to_text(event, &len);
-		n = snprintf(type, sizeof(type), "event: %s\ndata: ",
-		             json_string_value(json_object_get(event, "type")));
-		/* a client cut off is told by on_done */
-		if (text != NULL)
-			(void)sse_write(r->sse, type, (size_t)n, text, len, "\n\n", 2);
-		r->no_memory |= text == NULL;
-	}
-	r->no_memory |= event == NULL;
+	if (text == NULL)
+		return false;
+	r->sequence++;
+	n = snprintf(type, sizeof(type),
+	             "event: %s\ndata: ", json_string_value(json_object_get(event, "type")));
+	/* a client cut off is told by on_done */
+	(void)sse_write(r->sse, type, (size_t)n, text, len, "\n\n", 2);
+	return true;
+}
+
+bool
+responses_emit(struct responses *r, json_t *event)
+{
+	bool made = event != NULL && (r->sse == NULL || emit(r, event));
+
+	r->no_memory |= !made;
 	json_decref(event);
+	return made;
 }
 
 void
@@ -39,9 +47,10 @@ responses_begin(struct responses *r)
 		return;
 	r->begun = true;
 	sse_open(r->sse);
-	responses_emit(r, json_pack("{s:s,s:O}", "type", "response.created", "response", r->head));
-	responses_emit(r,
-	               json_pack("{s:s,s:O}", "type", "response.in_progress", "response", r->head));
+	(void)responses_emit(
+		r, json_pack("{s:s,s:O}", "type", "response.created", "response", r->head));
+	(void)responses_emit(
+		r, json_pack("{s:s,s:O}", "type", "response.in_progress", "response", r->head));
 }
 
 /* From now on part of the answer has been read, if it is a stream. */
@@ -64,8 +73,8 @@ static void
 emit_item(struct responses *r, const char *type, json_t *item)
 {
 	if (r->sse != NULL)
-		responses_emit(r, json_pack("{s:s,s:i,s:o}", "type", type, "output_index",
-		                            (int)output_index(r), "item", item));
+		(void)responses_emit(r, json_pack("{s:s,s:i,s:o}", "type", type, "output_index",
+		                                  (int)output_index(r), "item", item));
 	else
 		json_decref(item);
 }
@@ -87,7 +96,7 @@ emit_part(struct responses *r, const char *type, const char *id, const char *ind
 		(void)json_object_set_new(
 			event, index_name,
 			json_integer((json_int_t)json_array_size(r->open.summary)));
-	responses_emit(r, event);
+	(void)responses_emit(r, event);
 }
 
 static json_t *
@@ -251,11 +260,11 @@ close_message(struct responses *r, bool whole)
 	json_t *item;
 
 	if (r->sse != NULL)
-		responses_emit(r,
-		               empty_logprobs(json_pack("{s:s,s:s,s:i,s:i,s:O}", "type",
-		                                        "response.output_text.done", "item_id",
-		                                        o->id, "output_index", (int)output_index(r),
-		                                        "content_index", 0, "text", text)));
+		(void)responses_emit(
+			r, empty_logprobs(json_pack("{s:s,s:s,s:i,s:i,s:O}", "type",
+		                                    "response.output_text.done", "item_id", o->id,
+		                                    "output_index", (int)output_index(r),
+		                                    "content_index", 0, "text", text)));
 	emit_part(r, "response.content_part.done", o->id, "content_index", "part",
 	          text_content(json_incref(text)));
 	item = message_item(r, whole ? "completed" : "incomplete",
@@ -394,7 +403,7 @@ emit_call_done(struct responses *r, const char *id, const json_t *item, const ch
 	                  json_object_get(item, member));
 	if (event != NULL && !custom)
 		(void)json_object_set(event, "name", json_object_get(item, "name"));
-	responses_emit(r, event);
+	(void)responses_emit(r, event);
 }
 
 void

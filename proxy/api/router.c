@@ -357,9 +357,11 @@ format_error(void *arg, int status, const char *message, char *body, size_t size
 	api_error_set(&error, status, status >= 500 ? "server_error" : "invalid_request_error",
 	              status == 413 ? "request_too_large" : NULL, "%s", message);
 	text = api_error_text(&error, &len);
-	if (text == NULL || len > size)
+	if (text == NULL)
+		len = strlen(api_no_memory_text);
+	if (len > size)
 		return 0;
-	memcpy(body, text, len);
+	memcpy(body, text != NULL ? text : api_no_memory_text, len);
 	return len;
 }
 
