@@ -1,12 +1,23 @@
 /* fail_alloc: malloc and its kin, of which the one that the page names fails; or some are lost. */
 #include <errno.h>
+#include <execinfo.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/chaos/hook.h"
 
 #define LOST_BYTES 1024
+
+/* backtrace() loads a library when it is first called, and that allocates. */
+__attribute__((constructor)) static void
+prepare(void)
+{
+	void *frame;
+
+	(void)backtrace(&frame, 1);
+}
 
 /* glibc's own, under the names by which they can be called from here. */
 extern void *__libc_malloc(size_t size);
@@ -30,6 +41,16 @@ lose(int64_t count)
 		memset(lost, 1, LOST_BYTES);
 }
 
+/* For addr2line. */
+static void
+tell(void)
+{
+	void *frames[24];
+
+	if (atomic_load(&hook_page->trace) != 0)
+		backtrace_symbols_fd(frames, backtrace(frames, 24), STDERR_FILENO);
+}
+
 static bool
 fails(size_t size)
 {
@@ -47,6 +68,7 @@ fails(size_t size)
 	else
 		atomic_store(&hook_page->fail_at, 0);
 	atomic_fetch_add(&hook_page->failed, 1);
+	tell();
 	errno = ENOMEM;
 	return true;
 }

@@ -15,6 +15,7 @@ struct hook_page {
 	_Atomic int64_t failed;    /* how many have failed */
 	_Atomic int64_t count;     /* how many there were */
 	_Atomic int64_t leak_each; /* a kilobyte is lost at each so many allocations; 0: none is */
+	_Atomic int64_t trace;     /* not 0: where one fails is told on stderr */
 };
 
 /* Never NULL: without a file it is a page of our own, in which nothing happens. */

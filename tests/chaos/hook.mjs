@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { buildDir } from '../integration/supervisor_kit.mjs';
 
-const fields = ['clock_ms', 'fail_at', 'fail_run', 'fail_size', 'failed', 'count', 'leak_each'];
+const fields = ['clock_ms', 'fail_at', 'fail_run', 'fail_size', 'failed', 'count', 'leak_each', 'trace'];
 const library = path.join(buildDir, 'chaos-hook.so');
 
 // A sanitizer has an allocator of its own, which cannot be preloaded away.

@@ -72,6 +72,7 @@ const readers = {
     if (rest !== '') return { text: deltas, bad: 'half an event at its end' };
     if (events.some((e) => !e.json || e.json.type !== e.name)) return { text: deltas, bad: 'an event that is not what it says' };
     if (events.some((e, i) => e.json.sequence_number !== i)) return { text: deltas, bad: 'a gap in sequence_number' };
+    if (last?.type === 'error') return { text: deltas, error: { type: 'server_error', ...last } };
     if (!/^response\.(completed|incomplete|failed)$/.test(last?.type ?? '')) return { text: deltas, bad: `ends in ${last?.type}` };
     const output = outputOf(last.response);
     return { text: output.text || deltas, calls: output.calls, error: failureOf(last.response) };

@@ -2,7 +2,13 @@
 #ifndef SIDECAR_TESTS_RESPONSES_REQUEST_CHECK_H
 #define SIDECAR_TESTS_RESPONSES_REQUEST_CHECK_H
 
-#include "tests/unit/request_check.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "proxy/api/responses_request.h"
 
@@ -29,7 +35,9 @@ refuse(struct api_error *error, const char *body, int status)
 	*error = (struct api_error){.status = 0};
 	if (responses_request_parse(&out, body, strlen(body), "medium", store, 0, error))
 		fail_msg("%.300s\nwas taken", body);
-	assert_error_shape(error, status);
+	assert_int_equal(error->status, status);
+	assert_string_equal(error->type, "invalid_request_error");
+	assert_true(error->message[0] != '\0');
 }
 
 /* param, code: "" where the error object has null. */
@@ -39,7 +47,18 @@ assert_refused(const char *body, const char *param, const char *code)
 	struct api_error error;
 
 	refuse(&error, body, 400);
-	assert_error_says(&error, body, param, code);
+	if (strcmp(error.param, param) != 0 || strcmp(error.code, code) != 0)
+		fail_msg("%.300s\nparam %s code %s: %s", body, error.param, error.code,
+		         error.message);
+}
+
+static inline void
+assert_json(const json_t *value, const char *expected)
+{
+	AUTO_FREE char *text = json_to_text(value, NULL);
+
+	assert_non_null(text);
+	assert_string_equal(text, expected);
 }
 
 /* "" where nothing is ignored. */
@@ -75,7 +94,8 @@ assert_items_refused(const char *items, const char *param)
 
 	(void)snprintf(body, sizeof(body), "{\"input\":[%s]}", items);
 	refuse(&error, body, 400);
-	assert_error_says(&error, items, param, NULL);
+	if (strcmp(error.param, param) != 0)
+		fail_msg("%.200s\nparam %s: %s", items, error.param, error.message);
 }
 
 #endif

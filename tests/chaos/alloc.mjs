@@ -1,0 +1,206 @@
+// Memory that runs out step by step: the first allocation fails, then the second one, ... of a start, and
+// of one request of each kind. Each time: a right answer, a well-formed error, or a clean end with one
+// line and exit code 70. Never a crash, never a hang.
+//
+//   node tests/chaos/alloc.mjs [PART]...      ALLOC_STEP=1 (each so many-th), ALLOC_RUN=0 (so many more
+//                                             fail), ALLOC_TRACE=1: where it failed, for what was wrong
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { FakeAppServer } from '../integration/pair_kit.mjs';
+import { Program } from '../integration/program.mjs';
+import { ask } from '../integration/http_kit.mjs';
+import { buildDir, freePort, until, withDeadline } from '../integration/supervisor_kit.mjs';
+import { Hook, hookable } from './hook.mjs';
+import { exchange } from './request.mjs';
+import { DEADLINE_MS, Oracle } from './oracle.mjs';
+import { Timeline } from './timeline.mjs';
+import { World, keys } from './world.mjs';
+
+const step = Number(process.env.ALLOC_STEP || 1);
+const run = Number(process.env.ALLOC_RUN || 0);
+const first = Number(process.env.ALLOC_FIRST || 1);
+const trace = Number(process.env.ALLOC_TRACE || 0);
+const GAVE_UP = 70;
+const START_MS = 10000;
+// So many allocations libwebsockets makes for a connection before anything has been read of it. Without
+// memory for its headers it lets it wait until another one ends: so another one comes.
+const ADOPTING = 4;
+const ANOTHER_MS = 100;
+
+const root = fs.mkdtempSync('/tmp/alloc-');
+const wrong = [];
+const tally = {};
+
+function note(part, n, outcome, isRight, detail = () => '') {
+  (tally[part] ??= {})[outcome] = (tally[part][outcome] ?? 0) + 1;
+  if (isRight) return;
+  wrong.push({ part, n, outcome });
+  console.log(`WRONG: ${part}, allocation ${n}: ${outcome}\n${detail()}`);
+}
+
+// Addresses of frames as names: where it failed.
+function whereOf(log) {
+  const frames = [...log.matchAll(/^(\S*codex-(?:proxy|supervisor))\(\+(0x[0-9a-f]+)\)/gm)];
+  if (frames.length === 0) return '';
+  return execFileSync('addr2line', ['-fpse', frames[0][1], ...frames.slice(0, 20).map(([, , address]) => address)]).toString();
+}
+
+class HookedProxy extends Program {
+  static async start(url, hook) {
+    const port = await freePort();
+    const proxy = new HookedProxy(path.join(buildDir, 'codex-proxy'), [], {
+      env: {
+        PATH: process.env.PATH, HOME: root, CODEX_RUNTIME_DIR: root, CODEX_PROXY_PORT: String(port),
+        CODEX_PROXY_API_KEY: keys[0], CODEX_PROXY_RATE_LIMIT: '0', CODEX_APP_SERVER_URL: url,
+        CODEX_LOG_FORMAT: 'json', CODEX_FIRST_EVENT_TIMEOUT_MS: '3000', CODEX_IDLE_TIMEOUT_MS: '3000',
+        CODEX_PROXY_TIMEOUT_MS: '12000', CODEX_QUEUE_TIMEOUT_MS: '6000', CODEX_DEGRADATION_THRESHOLD: '1000', CODEX_DRAIN_TIMEOUT_MS: '2000', CODEX_ORPHAN_SWEEP_INTERVAL_MS: '200', ...hook.env,
+      },
+      more: ['ipc'],
+    });
+    proxy.port = port;
+    proxy.isReady = new Promise((resolve) => proxy.process.once('message', () => resolve('ready')));
+    return proxy;
+  }
+}
+
+// 'ready', or how it ended.
+async function startOf(program) {
+  const ended = program.exited.then(({ code, signal }) => signal ?? `exit code ${code}`);
+  return withDeadline(Promise.race([program.isReady, ended]), 'a start', START_MS).catch(() => 'neither ready nor ended');
+}
+
+// fn(n, hook): one try. Until there are fewer allocations than that.
+async function steps(fn, { hook }) {
+  for (let n = first; ; n += step) {
+    hook.set({ failed: 0, trace, fail_run: run, fail_at: n });
+    await fn(n);
+    const failed = hook.get('failed');
+    hook.set({ fail_at: 0, fail_run: 0 });
+    if (failed === 0) return;
+  }
+}
+
+async function proxyStart(fake) {
+  const hook = new Hook(path.join(root, 'hook-start'));
+  await steps(async (n) => {
+    const proxy = await HookedProxy.start(fake.url, hook);
+    const outcome = await startOf(proxy);
+    hook.set({ fail_at: 0 });
+    if (outcome === 'ready') {
+      const { code, signal } = await proxy.kill('SIGTERM');
+      note('proxy starts', n, outcome, code === 0, () => `  ended with ${signal ?? code}\n${proxy.logText}`);
+      return;
+    }
+    // a start that fails says why; frames of ALLOC_TRACE do not count
+    const lines = proxy.log.all.filter((l) => !/^\S+\(.*\[0x/.test(l.text)).length;
+    note('proxy starts', n, `${outcome}`, outcome === `exit code ${GAVE_UP}` && lines >= 1, () => `${proxy.logText}\n  ${whereOf(proxy.logText)}`);
+    await proxy.kill();
+  }, { hook });
+}
+
+const said = { text: 'mk0-0 mk0-1 ' };
+const say = '!say 2 0 mk0-';
+const tool = { name: 'f', parameters: { type: 'object', properties: {} } };
+const call = { call: { name: 'f', arguments: '{"a":1}' } };
+const chat = (more, content = say) => ({ path: '/v1/chat/completions', json: { messages: [{ role: 'user', content }], ...more } });
+const respond = (more, input = say) => ({ path: '/v1/responses', json: { input, ...more } });
+
+const requests = {
+  chat: { ...chat(), expects: said },
+  'chat stream': { ...chat({ stream: true }), expects: said },
+  'chat tool': { ...chat({ tools: [{ type: 'function', function: tool }] }, '!tool f {"a":1}'), expects: call },
+  'chat with usage, history and a schema': { ...chat({ stream: true, stream_options: { include_usage: true }, response_format: { type: 'json_schema', json_schema: { name: 's', schema: { type: 'object' } } }, messages: [{ role: 'system', content: 'a' }, { role: 'user', content: 'b' }, { role: 'assistant', content: 'c' }, { role: 'user', content: say }] }), expects: said },
+  'chat that fails': { ...chat({}, '!fail "serverOverloaded" x'), expects: { text: '' } },
+  responses: { ...respond(), expects: said },
+  'responses stream': { ...respond({ stream: true }), expects: said },
+  'responses tool': { ...respond({ tools: [{ type: 'function', ...tool }], stream: true }, '!tool f {"a":1}'), expects: call },
+  'no key': { ...chat(), key: 'nobody', expects: { status: 401 } },
+  'no JSON': { path: '/v1/chat/completions', body: '{"messages":[', expects: { status: 400 } },
+  'a wrong parameter': { ...chat({ messages: 3 }), expects: { status: 400 } },
+  'no such path': { path: '/v1/none', body: '{}', expects: { status: 404 } },
+};
+const gets = ['/metrics', '/v1/models', '/readyz', '/healthz'];
+
+// A stream that has begun can say no more when its next piece finds no memory; nor is there somebody to
+// say something when the library has none for the connection.
+const mayBeCut = (plan, x, n) => x.over === 'cut' && (plan.json?.stream || n <= ADOPTING);
+
+async function proxyRequests(fake) {
+  const hook = new Hook(path.join(root, 'hook-requests'));
+  let proxy;
+  const alive = async () => {
+    if (proxy?.running) return;
+    hook.set({ fail_at: 0 });
+    proxy = await HookedProxy.start(fake.url, hook);
+    await withDeadline(proxy.isReady, 'the proxy to be ready');
+  };
+  await alive();
+  const oracle = new Oracle(new Timeline());
+  oracle.timeline.open('memory', 'error');
+  for (const [name, plan] of Object.entries(requests)) {
+    if (trace) console.log(name);
+    const body = plan.body ?? JSON.stringify(plan.json);
+    const headers = { authorization: `Bearer ${plan.key ?? keys[0]}`, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+    await steps(async (n) => {
+      const from = proxy.log.mark;
+      const another = setTimeout(() => ask(proxy.port, { path: '/readyz' }).catch(() => {}), ANOTHER_MS);
+      const x = await exchange(proxy.port, { path: plan.path, body, headers, kill_ms: DEADLINE_MS + 5000 });
+      clearTimeout(another);
+      hook.set({ fail_at: 0, fail_run: 0 });
+      const { verdict, why } = mayBeCut(plan, x, n) ? { verdict: 'cut' } : oracle.verdict({ name, marker: 'mk0', ...plan }, x);
+      await new Promise((resolve) => setTimeout(resolve, x.over === 'whole' ? 1 : 50));
+      const log = () => proxy.log.all.slice(from).map((l) => l.text).join('\n');
+      if (!proxy.running) note(name, n, `proxy: ${proxy.process.signalCode ?? proxy.process.exitCode}`, proxy.process.exitCode === GAVE_UP, () => `${log()}\n  ${whereOf(log())}`);
+      else note(name, n, why ?? verdict, verdict !== 'objection', () => `  ${x.marks.join(', ')}\n  ${whereOf(log())}`);
+      await alive();
+      const answer = await ask(proxy.port, { path: '/readyz' });
+      if (!(await isAtRest(proxy))) note(name, n, 'not at rest', false, () => `${JSON.stringify(answer.json)} ${whereOf(log())}`);
+      if (answer.status !== 200) note(name, n, `not ready afterwards: ${answer.text}`, await until200(proxy), log);
+    }, { hook });
+  }
+  for (const where of gets) {
+    await steps(async (n) => {
+      const from = proxy.log.mark;
+      const another = setTimeout(() => ask(proxy.port, { path: '/readyz' }).catch(() => {}), ANOTHER_MS);
+      const x = await exchange(proxy.port, { path: where, method: 'GET', headers: { authorization: `Bearer ${keys[0]}` }, kill_ms: 5000 });
+      clearTimeout(another);
+      hook.set({ fail_at: 0, fail_run: 0 });
+      const log = () => proxy.log.all.slice(from).map((l) => l.text).join('\n');
+      note(where, n, `${x.over} ${x.status}`, mayBeCut({}, x, n) || (x.over === 'whole' && [200, 500, 503].includes(x.status)), () => `  ${whereOf(log())}`);
+      await alive();
+    }, { hook });
+  }
+  note('proxy at its end', 0, ...(await proxy.kill('SIGTERM').then(({ code, signal }) => [`${signal ?? code}`, code === 0])), () => proxy.logText);
+}
+
+const isAtRest = (proxy) => until(async () => {
+  const { text } = await ask(proxy.port, { path: '/metrics', key: keys[0] });
+  const is = (gauge, n) => text.includes(`\ncodex_sidecar_${gauge} ${n}\n`);
+  return is('turns_in_flight', 0) && is('turns_queued', 0) && is('threads', 0) && is('requests_in_work', 1) && is('connections', 1);
+}, 'rest', 3000).then(() => true, () => false);
+
+async function until200(proxy) {
+  for (let i = 0; i < 400; i++) {
+    if ((await ask(proxy.port, { path: '/readyz' })).status === 200) return true;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return false;
+}
+
+const parts = {
+  'proxy-start': proxyStart,
+  'proxy-requests': proxyRequests,
+};
+
+if (!hookable) {
+  console.log('nothing can be preloaded into this build');
+  process.exit(0);
+}
+const fake = await FakeAppServer.start(`unix://${root}/a.sock`);
+for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(parts)) await parts[name](fake);
+await fake.kill();
+fs.rmSync(root, { recursive: true, force: true });
+for (const [part, outcomes] of Object.entries(tally)) console.log(`${part}: ${Object.entries(outcomes).map(([o, n]) => `${n} ${o}`).join(', ')}`);
+console.log(`${wrong.length} wrong`);
+process.exit(wrong.length > 0 ? 1 : 0);
