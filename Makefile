@@ -25,7 +25,7 @@ OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-f
 endif
 ifeq ($(FLAVOUR),fuzz)
 CC := clang
-OPT := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+OPT := -O1 -gline-tables-only -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 endif
 ifeq ($(FLAVOUR),cov)
@@ -62,7 +62,7 @@ fakes := $O/demo-provider $O/fake-app-server
 unit_tests := $(unit_SRCS:tests/unit/%.c=$O/tests/%)
 
 COMMON_LIBS := -luv -ljansson
-PROXY_LIBS := -lwebsockets -lwslay -lhttp_parser -lsystemd $(COMMON_LIBS)
+PROXY_LIBS := -lwebsockets -lwslay -lhttp_parser $(COMMON_LIBS)
 SUPERVISOR_LIBS := -lsystemd -lresolv $(COMMON_LIBS)
 HEALTHCHECK_LIBS := -lresolv -lm $(COMMON_LIBS)
 FAKE_LIBS := -lwebsockets $(COMMON_LIBS)
@@ -85,6 +85,7 @@ help:
 	@echo 'make chaos          faults by a random schedule, under load, and a judge (CHAOS_SEED, CHAOS_SEEDS, CHAOS_SECONDS)'
 	@echo 'make soak           an hour of moderate load: memory and files must be flat (SOAK_SECONDS)'
 	@echo 'make bench          speed and memory, beside bare clients and HAProxy (BENCH=PART: one part)'
+	@echo 'make bench-profile  where the CPU time of the proxy goes, with perf (bench-doc: the figures into docs/)'
 	@echo 'make bench-supervisor   kill -9 to a new process, planned restarts; beside PM2'
 	@echo 'make deb            a Debian package in build/ (dist: the sources as a tar.gz)'
 	@echo 'make image          the container image, with podman or docker'
@@ -128,7 +129,7 @@ $O/fake-app-server: $(call objs,$(addprefix tests/fakes/,fake_app_server.c fake_
 	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ $(FAKE_LIBS)
 $O/tests/%: $O/obj/tests/unit/%.o $O/libsupervisor.a $O/libproxy.a $O/libhealthcheck.a $O/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS)
+	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS) -lsystemd
 
 # Objects of the tests are no throw-aways.
 .SECONDARY:
@@ -202,10 +203,10 @@ build-tests check: $(replays)
 
 $(replays): $O/tests/%: $O/obj/tests/fuzz/%.o $O/obj/tests/fuzz/replay.o $(TEST_LIBRARIES)
 	@mkdir -p $(@D)
-	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS)
+	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS) -lsystemd
 $(fuzzers): $O/targets/%: $O/obj/tests/fuzz/%.o $(TEST_LIBRARIES)
 	@mkdir -p $(@D)
-	$(CC) $(SIDECAR_LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS)
+	$(CC) $(SIDECAR_LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS) -lsystemd
 
 .PHONY: fuzzers fuzz
 fuzzers: $(fuzzers)
@@ -228,8 +229,15 @@ build-tests: $(benches)
 bench bench-doc:
 	@scripts/install-deps build bench
 	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(benches)
-	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex || true) CC='$(CC)' \
+	@SIDECAR_BUILD=$(CURDIR)/$O SIDECAR_CODEX_BIN=$$(scripts/install-codex --if-there) CC='$(CC)' \
 		$(NODE) tests/bench/bench.mjs $(if $(filter bench-doc,$@),--doc) $(BENCH)
+
+# PROFILE: requests, burst, mixed or paced.
+.PHONY: bench-profile
+bench-profile:
+	@scripts/install-deps build bench profile
+	@$(MAKE) -s --no-print-directory -j$(JOBS) all $(benches)
+	@SIDECAR_BUILD=$(CURDIR)/$O $(NODE) tests/bench/profile.mjs $(PROFILE)
 
 bench_OBJS := $(call objs,$(addprefix tests/bench/,figures.c))
 $O/load-client: $(call objs,tests/bench/load_client.c) $(bench_OBJS)

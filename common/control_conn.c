@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "common/control_calls.h"
 #include "common/json.h"
 #include "common/line.h"
 #include "common/log.h"
@@ -21,15 +22,6 @@ struct control_request {
 	struct control_conn *conn; /* NULL: gone */
 	json_t *id;
 	struct control_request *prev, *next;
-};
-
-struct call {
-	json_int_t id;
-	uint64_t deadline_ms; /* loop time */
-	control_answer_fn answer;
-	void *arg;
-	struct call *next;
-	bool unsent; /* to be answered with an error, from the loop like all others */
 };
 
 struct write {
@@ -53,7 +45,7 @@ struct control_conn {
 	size_t queued;                    /* bytes given to libuv and not yet written */
 	struct control_request *requests; /* that we owe an answer */
 	unsigned owed;
-	struct call *calls;          /* that we wait for an answer to */
+	struct control_call *calls;  /* that we wait for an answer to */
 	uint64_t finish_deadline_ms; /* 0: not finishing */
 	bool connected;
 	bool closing;
@@ -69,15 +61,12 @@ static void on_timer(uv_timer_t *timer);
 static void
 arm_timer(struct control_conn *c)
 {
-	uint64_t first = UINT64_MAX, now = uv_now(c->pipe.loop);
+	uint64_t first = control_calls_deadline(c->calls), now = uv_now(c->pipe.loop);
 
 	if (c->closing)
 		return;
-	if (c->finish_deadline_ms != 0)
+	if (c->finish_deadline_ms != 0 && c->finish_deadline_ms < first)
 		first = c->finish_deadline_ms;
-	for (const struct call *call = c->calls; call != NULL; call = call->next)
-		if (call->deadline_ms < first)
-			first = call->deadline_ms;
 	if (first == UINT64_MAX)
 		(void)uv_timer_stop(&c->timer); /* cannot fail */
 	else
@@ -94,64 +83,28 @@ deadline_after(const struct control_conn *c, uint64_t ms)
 
 /* --- calls: we ask, the peer answers -------------------------------------------------------- */
 
-/* Takes the call out first: answer may do anything to the connection. */
-static void
-end_call(struct control_conn *c, struct call *call, json_t *result, int code, const char *message)
-{
-	struct call **at = &c->calls;
-
-	while (*at != call)
-		at = &(*at)->next;
-	*at = call->next;
-	call->answer(call->arg, result, code, message);
-	free(call);
-}
-
-static struct call *
-find_expired(const struct control_conn *c, uint64_t now)
-{
-	struct call *call = c->calls;
-
-	while (call != NULL && call->deadline_ms > now)
-		call = call->next;
-	return call;
-}
-
 static void
 on_timer(uv_timer_t *timer)
 {
 	struct control_conn *c = timer->data;
 	uint64_t now = uv_now(timer->loop);
-	struct call *call;
 
 	if (c->finish_deadline_ms != 0 && c->finish_deadline_ms <= now) {
 		control_conn_close(c);
 		return;
 	}
-	while (!c->closing && (call = find_expired(c, now)) != NULL)
-		end_call(c, call, NULL, call->unsent ? CONTROL_INTERNAL_ERROR : CONTROL_TIMEOUT,
-		         call->unsent ? "the request could not be sent" : "no answer in time");
+	while (!c->closing && control_calls_expire_one(&c->calls, now))
+		;
 	arm_timer(c);
 }
 
 static void
 take_answer(struct control_conn *c, const struct control_msg *msg)
 {
-	struct call *call = c->calls;
-
-	while (call != NULL &&
-	       !(json_is_integer(msg->id) && json_integer_value(msg->id) == call->id))
-		call = call->next;
-	if (call == NULL) { /* it was late, or nobody waits for it */
-		if (msg->kind == CONTROL_ERROR)
-			log_debug("control: pid %d answers: %s", (int)c->peer.pid, msg->message);
-		return;
-	}
-	if (msg->kind == CONTROL_RESULT)
-		end_call(c, call, msg->result, 0, NULL);
-	else
-		end_call(c, call, NULL, msg->code, msg->message);
-	arm_timer(c);
+	if (control_calls_answer(&c->calls, msg))
+		arm_timer(c);
+	else if (msg->kind == CONTROL_ERROR) /* it was late, or nobody waits for it */
+		log_debug("control: pid %d answers: %s", (int)c->peer.pid, msg->message);
 }
 
 /* --- requests: the peer asks, we owe the answer --------------------------------------------- */
@@ -203,9 +156,7 @@ on_handle_closed(uv_handle_t *handle)
 		return;
 	while (c->requests != NULL)
 		detach_request(c->requests);
-	while (c->calls != NULL)
-		end_call(c, c->calls, NULL, CONTROL_DISCONNECTED,
-		         "the connection ended before the answer");
+	control_calls_disconnect(&c->calls);
 	if (!c->silent && c->handlers.on_closed != NULL)
 		c->handlers.on_closed(c->arg, c);
 	line_buf_free(c->line);
@@ -316,32 +267,22 @@ void
 control_call(struct control_conn *c, const char *method, json_t *params, uint64_t timeout_ms,
              control_answer_fn answer, void *arg)
 {
-	/* one counter for all connections: an answer from an older one never fits */
-	static json_int_t last_id;
 	json_auto_t *owned = params;
-	json_auto_t *id = json_integer(++last_id);
-	struct call *call = NULL;
+	json_auto_t *id = control_call_id();
+	struct control_call *call = NULL;
 	size_t len = 0;
 	char *text;
 
 	if (answer != NULL) {
-		call = calloc(1, sizeof(*call));
+		call = control_calls_add(&c->calls, id, deadline_after(c, timeout_ms), answer, arg);
 		if (call == NULL) {
 			answer(arg, NULL, CONTROL_INTERNAL_ERROR, "out of memory");
 			return;
 		}
-		*call = (struct call){.id = last_id,
-		                      .deadline_ms = deadline_after(c, timeout_ms),
-		                      .answer = answer,
-		                      .arg = arg,
-		                      .next = c->calls};
-		c->calls = call;
 	}
 	text = control_format_request(id, method, owned, &len);
-	if (!send_line(c, text, len) && call != NULL) {
-		call->unsent = true;
-		call->deadline_ms = 0;
-	}
+	if (!send_line(c, text, len) && call != NULL)
+		control_call_unsent(call);
 	arm_timer(c);
 }
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
 
 #include "common/log.h"
+#include "proxy/service_manager.h"
 
 /* The channel is a socket that speaks JSON, one message a line. */
 static void
@@ -39,12 +39,12 @@ announce_ready(void)
 	if (done)
 		return;
 	done = true;
-	(void)sd_notify(0, "READY=1"); /* without systemd: nothing */
+	service_manager_notify("READY=1");
 	tell_node();
 }
 
 void
 announce_stopping(void)
 {
-	(void)sd_notify(0, "STOPPING=1"); /* without systemd: nothing */
+	service_manager_notify("STOPPING=1");
 }

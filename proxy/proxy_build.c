@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -13,13 +12,14 @@
 #include "common/log.h"
 #include "common/paths.h"
 #include "proxy/proxy_internal.h"
+#include "proxy/service_manager.h"
 
 /* One JSON-RPC call. The slowest seen is thread/start, 70 ms on a home with many sessions. */
 #define CALL_TIMEOUT_MS     30000
 /* turn/completed follows the model's last word within 1 ms: so late, it is asked for. */
 #define COMPLETION_GRACE_MS 2000
 /* Unsent bytes of one answer: a reader that is so far behind does not read. */
-#define STREAM_BYTES_MAX    ((size_t)1 << 20)
+#define STREAM_BYTES_MAX    ((size_t)768 << 10)
 /* A body of 10 MB over a slow line. */
 #define BODY_TIMEOUT_MS     120000
 #define WRITE_STALL_MS      60000
@@ -127,11 +127,11 @@ open_listener(struct proxy *p, struct err *err)
 {
 	const struct settings *s = p->settings;
 	char text[LISTEN_TEXT_MAX] = "the socket handed to us";
-	int fd = SD_LISTEN_FDS_START;
+	int fd = service_manager_socket();
 	int port = (int)s->port;
 	int flags;
 
-	if (sd_listen_fds(1) < 1)
+	if (fd < 0)
 		fd = s->listen_unix != NULL ? listen_unix(s->listen_unix, text, err)
 		                            : listen_tcp(s->host, &port, text, err);
 	if (fd < 0)

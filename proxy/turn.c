@@ -9,16 +9,7 @@
 
 #include "common/log.h"
 #include "proxy/admission.h"
-
-/* A turn that was begun so often has met something that another try will not cure. One that lost
- * its app-server, or found it busy, is tried patiently: a crash is over in seconds. What codex has
- * answered wrongly, or not at all, it mostly does again. */
-#define ATTEMPTS_MAX       8
-#define ATTEMPTS_WRONG_MAX 3
-/* Pause before a try after the first, doubled each time: a backend that says "overloaded" must not
- * be asked again in the same moment. */
-#define RETRY_PAUSE_MS     50
-#define DOUBLINGS_MAX      6
+#include "proxy/turn_retry.h"
 
 enum turn_state {
 	TURN_NEW,      /* submitted; goes on with the next turn of the loop */
@@ -352,12 +343,8 @@ static void
 retry(struct turn *t, const struct failure *failure)
 {
 	const struct event event = {.kind = EVENT_RESTARTED};
-	uint64_t pause = (uint64_t)RETRY_PAUSE_MS
-	                 << (t->attempts < DOUBLINGS_MAX ? t->attempts - 1 : DOUBLINGS_MAX - 1);
+	uint64_t pause = turn_retry_pause_ms(failure, t->attempts);
 
-	/* A backend that went once is no reason to wait: another one may be there. */
-	if (failure->kind == FAILURE_BACKEND_LOST && t->attempts == 1)
-		pause = 0;
 	log_info("turn %s begins again (attempt %u) in %llu ms after: %s", turn_thread_id(t),
 	         t->attempts + 1, (unsigned long long)pause, failure->message);
 	t->thread = NULL;
@@ -372,22 +359,6 @@ retry(struct turn *t, const struct failure *failure)
 		emit_model(t); /* the model that answered may have been another */
 }
 
-static unsigned
-attempts_max(enum failure_kind kind)
-{
-	return kind == FAILURE_BACKEND_ERROR || kind == FAILURE_BACKEND_TIMEOUT ? ATTEMPTS_WRONG_MAX
-	                                                                        : ATTEMPTS_MAX;
-}
-
-static bool
-may_retry(const struct turn *t, const struct failure *failure)
-{
-	if (t->committed || !failure->retryable || t->attempts >= attempts_max(failure->kind))
-		return false;
-	/* What the provider said has been retried by codex itself already. */
-	return failure->class_ == FAILURE_SERVER || failure->class_ == FAILURE_BUSY;
-}
-
 /* The last of its tries: were the caller to try as often as we, a request that brings app-servers
  * down could bring down all of them. */
 static void
@@ -395,8 +366,8 @@ give_up(struct turn *t, const struct failure *failure)
 {
 	struct failure last = *failure;
 
-	last.given_up = last.given_up ||
-	                (last.class_ == FAILURE_SERVER && t->attempts >= attempts_max(last.kind));
+	last.given_up = last.given_up || (last.class_ == FAILURE_SERVER &&
+	                                  turn_retry_is_used_up(failure, t->attempts));
 	fail(t, &last);
 }
 
@@ -418,7 +389,7 @@ on_thread_event(void *arg, const struct event *event)
 	switch (event->kind) {
 	case EVENT_FAILED:
 		report_outcome(t, event->failure);
-		if (may_retry(t, event->failure))
+		if (!t->committed && turn_retry_may_help(event->failure, t->attempts))
 			retry(t, event->failure);
 		else
 			give_up(t, event->failure);

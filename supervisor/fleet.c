@@ -16,12 +16,6 @@ current(const struct member *m)
 	return app_info(instance_current(m->in));
 }
 
-static bool
-is_proxy(const struct member *m)
-{
-	return m->app->role == ECOSYSTEM_PROXY;
-}
-
 /* --- what has to come first ----------------------------------------------------------------- */
 
 /* Has it been ready, and not lost that by itself? What was stopped, or has done its work, is no
@@ -265,7 +259,7 @@ on_state(void *arg, struct instance *in, int side, enum app_state from)
 
 	if (m->backend >= 0)
 		on_backend_state(m, side, info, from);
-	else if (is_proxy(m))
+	else if (fleet_member_is_proxy(m))
 		on_proxy_state(m, side, info);
 	f->spec.on_change(f->spec.arg, in);
 	if (info.state == APP_READY || info.state == APP_STOPPED || m->backend >= 0)
@@ -274,77 +268,6 @@ on_state(void *arg, struct instance *in, int side, enum app_state from)
 		go_on_stopping(f);
 	else if (info.state != APP_STOPPING && m->leaving && !f->stopping)
 		fleet_sweep(f);
-}
-
-/* --- draining ------------------------------------------------------------------------------- */
-
-/* A drain that is part of an end. */
-struct parting {
-	struct member *member;
-	int side;
-	unsigned generation;
-};
-
-static void
-on_parted(void *arg, int64_t left)
-{
-	struct parting *d = arg;
-	struct app *a = instance_app(d->member->in, d->side);
-
-	/* else it has ended meanwhile */
-	if (app_info(a).generation == d->generation && app_info(a).phase == APP_PHASE_DRAIN) {
-		if (d->member->backend >= 0)
-			backends_parted(&d->member->fleet->backends, d->member->backend, d->side);
-		app_drained(a);
-	}
-	free(d);
-}
-
-static uint64_t
-delay_ms(const struct fleet *f)
-{
-	return (uint64_t)f->spec.settings->drain_delay_ms;
-}
-
-static void
-on_drain(void *arg, struct instance *in, int side, uint64_t deadline_ms)
-{
-	struct member *m = arg;
-	struct fleet *f = m->fleet;
-	struct parting *d = m->app->role != ECOSYSTEM_PLAIN ? malloc(sizeof(*d)) : NULL;
-
-	if (d == NULL) {
-		app_drained(instance_app(in, side)); /* there is no way to ask it */
-		return;
-	}
-	*d = (struct parting){m, side, app_info(instance_app(in, side)).generation};
-	if (is_proxy(m))
-		/* a delay only where no other proxy of ours comes after it */
-		proxy_link_drain(&f->link, side, deadline_ms, f->stopping ? delay_ms(f) : 0,
-		                 on_parted, d);
-	else
-		backends_part(&f->backends, m->backend, side, deadline_ms, on_parted, d);
-}
-
-void
-fleet_drain(struct fleet *f, struct instance *in, uint64_t deadline_ms, proxy_drained_fn fn,
-            void *arg)
-{
-	struct member *m = fleet_member_of(f, in);
-
-	if (deadline_ms == 0)
-		deadline_ms = app_spec(instance_current(in))->drain_timeout_ms;
-	if (current(m).state != APP_READY || m->app->role == ECOSYSTEM_PLAIN) {
-		fn(arg, 0);
-	} else if (is_proxy(m)) {
-		m->drained = true;
-		/* nobody shall wait for one that accepts no more */
-		listener_close(f->spec.listener);
-		proxy_link_drain(&f->link, instance_current_side(in), deadline_ms, delay_ms(f), fn,
-		                 arg);
-	} else {
-		backends_drain(&f->backends, m->backend, deadline_ms, fn, arg);
-	}
 }
 
 /* --- what the proxy and other apps say ------------------------------------------------------ */
@@ -416,7 +339,7 @@ fleet_notification(struct fleet *f, struct control_conn *conn, const char *metho
 		return false;
 	for (size_t i = 0; i < f->count; i++) {
 		struct member *m = f->members[i];
-		int side = is_proxy(m) ? -1 : side_of_pid(m, pid);
+		int side = fleet_member_is_proxy(m) ? -1 : side_of_pid(m, pid);
 		enum app_readiness how = app_spec(instance_current(m->in))->readiness;
 
 		if (side < 0)
@@ -437,8 +360,12 @@ fleet_start_member(struct member *m)
 	const char *first = comes_after(m);
 	char why[APP_REASON_MAX] = "started";
 
-	if (!m->app->autostart)
+	if (!m->app->autostart) {
+		if (fleet_member_is_proxy(
+			    m)) /* nobody shall wait for one that comes when it is told to */
+			listener_shut(m->fleet->spec.listener, m->fleet->spec.loop);
 		return;
+	}
 	if (first != NULL)
 		(void)snprintf(why, sizeof(why), "waits for %s", first);
 	else if (m->backend >= 0 && m->app->recipe)
@@ -493,7 +420,7 @@ const struct instance_hooks fleet_instance_hooks = {
 	.may_start = may_start,
 	.on_launch = on_launch,
 	.on_state = on_state,
-	.on_drain = on_drain,
+	.on_drain = fleet_on_drain,
 };
 
 static const struct proxy_link_hooks link_hooks = {

@@ -59,9 +59,15 @@ has_app_servers(const struct app_list *list)
 }
 
 bool
+fleet_member_is_proxy(const struct member *m)
+{
+	return m->app->role == ECOSYSTEM_PROXY;
+}
+
+bool
 fleet_member_is_linked(const struct member *m)
 {
-	return m->app->role == ECOSYSTEM_PROXY && has_app_servers(m->list);
+	return fleet_member_is_proxy(m) && has_app_servers(m->list);
 }
 
 /* name and logs are filled. */
@@ -75,7 +81,7 @@ spec_of(const struct member *m, char name[ECOSYSTEM_SPEC_NAME_MAX], struct log_s
 	if (ecosystem_spec_logs(logs, m->app))
 		spec.logs = logs;
 	/* one that we do not talk to says it by the other ways */
-	if (m->app->role == ECOSYSTEM_PROXY && spec.readiness == APP_READY_CONTROL &&
+	if (fleet_member_is_proxy(m) && spec.readiness == APP_READY_CONTROL &&
 	    !fleet_member_is_linked(m))
 		spec.readiness = APP_READY_TOLD;
 	return spec;
@@ -158,7 +164,7 @@ struct member *
 fleet_proxy(const struct fleet *f)
 {
 	for (size_t i = 0; i < f->count; i++)
-		if (f->members[i]->app->role == ECOSYSTEM_PROXY && !f->members[i]->leaving)
+		if (fleet_member_is_proxy(f->members[i]) && !f->members[i]->leaving)
 			return f->members[i];
 	return NULL;
 }

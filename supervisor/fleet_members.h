@@ -61,11 +61,15 @@ void fleet_member_follow(struct member *m, struct app_list *list, const struct e
 /* Where an app-server will be found from the next start of that side on. 0 or -ENOMEM. */
 int fleet_member_set_url(struct member *m, int side) MUST_CHECK;
 bool fleet_member_is_linked(const struct member *m);
+bool fleet_member_is_proxy(const struct member *m);
 struct member *fleet_member_of(const struct fleet *f, const struct instance *in);
 /* NULL: there is none. */
 struct member *fleet_proxy(const struct fleet *f);
 /* The first app-server of all. */
 struct member *fleet_first_backend(const struct fleet *f);
+
+/* fleet_drain.c: app_drained when it has, or cannot be asked. */
+void fleet_on_drain(void *arg, struct instance *in, int side, uint64_t deadline_ms);
 
 /* fleet.c */
 extern const struct instance_hooks fleet_instance_hooks;

@@ -10,9 +10,10 @@
 /* Changes with the release, as OpenAI's changes with the backend's configuration. */
 #define SYSTEM_FINGERPRINT "fp_codex_sidecar_" SIDECAR_VERSION
 
-/* Stands in a frame where the text will be; a control character, so no name can be it. */
-#define TEXT_MARK         "\x01"
-#define TEXT_MARK_AS_JSON "\"\\u0001\""
+/* Behind the delta of a chunk that is not the last of its choice. */
+#define GOES_ON ",\"logprobs\":null,\"finish_reason\":null}]}"
+
+#define APPEND(buf, literal) json_buf_append(buf, literal, sizeof(literal) - 1)
 
 void
 chat_head_init(struct chat_head *head)
@@ -33,6 +34,7 @@ chat_head_set_model(struct chat_head *head, const char *model)
 		return false;
 	free(head->model);
 	head->model = copy;
+	json_buf_free(&head->stem);
 	return true;
 }
 
@@ -41,6 +43,7 @@ chat_head_fini(struct chat_head *head)
 {
 	free(head->model);
 	head->model = NULL;
+	json_buf_free(&head->stem);
 }
 
 const char *
@@ -79,13 +82,67 @@ absent_usage(const struct chat_head *head)
 	return head->include_usage ? json_null() : NULL;
 }
 
-char *
-chat_chunk(const struct chat_head *head, json_t *delta, const char *finish_reason, size_t *len)
+/* All chunks of a choice are the same up to their delta: that is printed once. */
+static bool
+make_stem(struct chat_head *head)
 {
-	return chunk_text(head, absent_usage(head),
-	                  json_pack("[{s:i,s:o,s:n,s:s?}]", "index", (int)head->choice, "delta",
-	                            delta, "logprobs", "finish_reason", finish_reason),
-	                  len);
+	AUTO_FREE char *text = NULL;
+	char index[32];
+	size_t len = 0;
+	int n;
+
+	if (head->stem.len > 0)
+		return !head->stem.failed;
+	text = chunk_text(head, absent_usage(head), json_array(), &len);
+	if (text == NULL)
+		return false;
+	n = snprintf(index, sizeof(index), "{\"index\":%u,\"delta\":", head->choice);
+	json_buf_append(&head->stem, text, len - 2); /* "]}": choices is the last member */
+	json_buf_append(&head->stem, index, (size_t)n);
+	return !head->stem.failed;
+}
+
+/* The chunk with that delta, as a text of its own. NULL: no memory. */
+static char *
+finish_chunk(struct json_buf *chunk, size_t *len)
+{
+	json_buf_append(chunk, "", 1);
+	if (chunk->failed) {
+		json_buf_free(chunk);
+		return NULL;
+	}
+	*len = chunk->len - 1;
+	return chunk->data;
+}
+
+char *
+chat_chunk(struct chat_head *head, json_t *delta, const char *finish_reason, size_t *len)
+{
+	struct json_buf chunk = {.failed = delta == NULL || !make_stem(head)};
+
+	if (!chunk.failed) {
+		json_buf_append(&chunk, head->stem.data, head->stem.len);
+		json_print(&chunk, delta);
+	}
+	json_decref(delta);
+	if (finish_reason != NULL) {
+		APPEND(&chunk, ",\"logprobs\":null,\"finish_reason\":\"");
+		json_print_escaped(&chunk, finish_reason, strlen(finish_reason));
+		APPEND(&chunk, "\"}]}");
+	} else {
+		APPEND(&chunk, GOES_ON);
+	}
+	return finish_chunk(&chunk, len);
+}
+
+char *
+chat_role_chunk(struct chat_head *head, size_t *len)
+{
+	struct json_buf chunk = {.failed = !make_stem(head)};
+
+	json_buf_append(&chunk, head->stem.data, head->stem.len);
+	APPEND(&chunk, "{\"role\":\"assistant\",\"content\":\"\"}" GOES_ON);
+	return finish_chunk(&chunk, len);
 }
 
 char *
@@ -95,27 +152,17 @@ chat_usage_chunk(const struct chat_head *head, const struct usage *usage, size_t
 }
 
 bool
-chat_frame_init(struct chat_frame *f, const struct chat_head *head, const char *member)
+chat_frame_init(struct chat_frame *f, struct chat_head *head, const char *member)
 {
-	AUTO_FREE char *text = NULL;
-	const char *mark = NULL;
-	size_t len = 0;
-
 	*f = (struct chat_frame){0};
-	text = chat_chunk(head, json_pack("{s:s}", member, TEXT_MARK), NULL, &len);
-	if (text == NULL)
+	if (!make_stem(head))
 		return false;
-	/* The last occurrence: the delta comes behind everything the caller can have named. */
-	for (const char *at = strstr(text, TEXT_MARK_AS_JSON); at != NULL;
-	     at = strstr(at + 1, TEXT_MARK_AS_JSON))
-		mark = at;
-	if (mark == NULL)
-		return false;
-	json_buf_append(&f->before, "data: ", 6);
-	json_buf_append(&f->before, text, (size_t)(mark - text) + 1);
-	mark += strlen(TEXT_MARK_AS_JSON) - 1;
-	json_buf_append(&f->after, mark, len - (size_t)(mark - text));
-	json_buf_append(&f->after, "\n\n", 2);
+	APPEND(&f->before, "data: ");
+	json_buf_append(&f->before, head->stem.data, head->stem.len);
+	APPEND(&f->before, "{\"");
+	json_buf_append(&f->before, member, strlen(member));
+	APPEND(&f->before, "\":\"");
+	APPEND(&f->after, "\"}" GOES_ON "\n\n");
 	return !f->before.failed && !f->after.failed;
 }
 

@@ -15,6 +15,9 @@ struct chat_head {
 	char *model;        /* owned */
 	unsigned choice;    /* its index */
 	bool include_usage; /* every chunk then has a usage member, null but in the last */
+	/* A chunk up to its delta, made with the first one: what is above must not change then but
+	 * by chat_head_set_model. */
+	struct json_buf stem;
 };
 
 /* The part of a stream that is not looked at for each delta: everything of a chunk around its text.
@@ -30,12 +33,13 @@ bool chat_head_set_model(struct chat_head *head, const char *model);
 void chat_head_fini(struct chat_head *head);
 
 /* member: "content" or "reasoning_content". False: no memory. */
-bool chat_frame_init(struct chat_frame *f, const struct chat_head *head, const char *member);
+bool chat_frame_init(struct chat_frame *f, struct chat_head *head, const char *member);
 void chat_frame_fini(struct chat_frame *f);
 
 /* Each returns the text of one chunk object; caller frees; NULL: no memory. delta: taken over. */
-char *
-chat_chunk(const struct chat_head *head, json_t *delta, const char *finish_reason, size_t *len);
+char *chat_chunk(struct chat_head *head, json_t *delta, const char *finish_reason, size_t *len);
+/* The first chunk of a choice. */
+char *chat_role_chunk(struct chat_head *head, size_t *len);
 char *chat_usage_chunk(const struct chat_head *head, const struct usage *usage, size_t *len);
 /* A tool call as it stands in a message; with its index when it is part of a delta. */
 json_t *chat_tool_call(const struct event *event, bool in_delta);

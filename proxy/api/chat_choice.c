@@ -17,8 +17,7 @@ chat_choice_send_role(struct chat_choice *choice)
 		return;
 	choice->role_sent = true;
 	sse_open(choice->chat->sse);
-	text = chat_chunk(&choice->head, json_pack("{s:s,s:s}", "role", "assistant", "content", ""),
-	                  NULL, &len);
+	text = chat_role_chunk(&choice->head, &len);
 	chat_send(choice->chat, text, len);
 }
 

@@ -23,22 +23,24 @@ skip(struct cursor *c, const char *literal, size_t len)
 	return true;
 }
 
-static bool
-is_id_character(unsigned char b)
-{
-	return b > ' ' && b < 0x7f && b != '"' && b != '\\';
-}
+/* Printable ASCII that needs no escape. A table: there are a hundred of them in a message. */
+static const bool id_character[256] = {
+	['!'] = true,
+	['#' ... '['] = true,
+	[']' ... '~'] = true,
+};
 
-/* An id up to its closing quote: printable ASCII that needs no escape. */
+/* An id up to its closing quote. */
 static bool
 take_id(struct cursor *c, const char **out, size_t *len)
 {
-	const unsigned char *start = c->at;
+	const unsigned char *at = c->at;
 
-	while (c->at != c->end && is_id_character(*c->at))
-		c->at++;
-	*out = (const char *)start;
-	*len = (size_t)(c->at - start);
+	while (at != c->end && id_character[*at])
+		at++;
+	*out = (const char *)c->at;
+	*len = (size_t)(at - c->at);
+	c->at = at;
 	return SKIP(c, "\"");
 }
 
@@ -268,6 +270,39 @@ take_item_whole(struct cursor *c, struct notice *n)
 	return true;
 }
 
+/* Figures that do not fit are none; the parser sees to them. */
+static bool
+take_usage(struct cursor *c, struct usage *u)
+{
+	const struct {
+		const char *name;
+		int64_t *figure;
+	} figures[] = {
+		{"{\"totalTokens\":",           &u->total_tokens            },
+		{",\"inputTokens\":",           &u->input_tokens            },
+		{",\"cachedInputTokens\":",     &u->cached_input_tokens     },
+		{",\"cacheWriteInputTokens\":", &u->cache_write_input_tokens},
+		{",\"outputTokens\":",          &u->output_tokens           },
+		{",\"reasoningOutputTokens\":", &u->reasoning_output_tokens },
+	};
+	unsigned long long n;
+
+	for (size_t i = 0; i < NELEM(figures); i++) {
+		if (!skip(c, figures[i].name, strlen(figures[i].name)) || !take_integer(c, 15, &n))
+			return false;
+		*figures[i].figure = (int64_t)n;
+	}
+	return SKIP(c, "}");
+}
+
+/* What follows the usage is the same in the provider's words. */
+static bool
+take_response(struct cursor *c, struct notice *n)
+{
+	return take_turn_id(c, n) && SKIP(c, ",\"responseId\":\"") && TAKE_ID(c, n, response_id) &&
+	       SKIP(c, ",\"usage\":") && take_usage(c, &n->usage);
+}
+
 static bool
 take_notice(struct cursor *c, struct notice *n)
 {
@@ -276,6 +311,8 @@ take_notice(struct cursor *c, struct notice *n)
 		return SKIP(c, ",") && take_turn(c, n);
 	case NOTICE_ITEM_WHOLE:
 		return SKIP(c, ",") && take_item_whole(c, n);
+	case NOTICE_RESPONSE:
+		return SKIP(c, ",") && take_response(c, n);
 	case NOTICE_TOKEN_USAGE:
 		return SKIP(c, ",") && take_turn_id(c, n);
 	case NOTICE_TURN_COMPLETED:
@@ -299,6 +336,7 @@ notice_scan(struct notice *out, const char *bytes, size_t len)
 #define METHOD(name, kind) {name "\"", sizeof(name), kind}
 		METHOD("turn/started", NOTICE_TURN_STARTED),
 		METHOD("rawResponseItem/completed", NOTICE_ITEM_WHOLE),
+		METHOD("rawResponse/completed", NOTICE_RESPONSE),
 		METHOD("thread/tokenUsage/updated", NOTICE_TOKEN_USAGE),
 		METHOD("turn/completed", NOTICE_TURN_COMPLETED),
 		METHOD("thread/closed", NOTICE_THREAD_CLOSED),
@@ -329,18 +367,25 @@ notice_scan(struct notice *out, const char *bytes, size_t len)
 }
 
 bool
-answer_scan(unsigned long long *id, size_t *head, const char *bytes, size_t len)
+answer_scan(struct answer *out, const char *bytes, size_t len)
 {
 	struct cursor c = {(const unsigned char *)bytes, (const unsigned char *)bytes + len};
-	unsigned long long number;
-	const char *ignored;
-	size_t ignored_len;
+	struct answer a = {.id = 0};
 
-	if (!SKIP(&c, "{\"id\":") || !take_integer(&c, 18, &number) ||
-	    !SKIP(&c, ",\"result\":{\"") || !(SKIP(&c, "thread") || SKIP(&c, "turn")) ||
-	    !SKIP(&c, "\":{\"id\":\"") || !take_id(&c, &ignored, &ignored_len))
+	if (!SKIP(&c, "{\"id\":") || !take_integer(&c, 18, &a.id) || !SKIP(&c, ",\"result\":{"))
 		return false;
-	*id = number;
-	*head = (size_t)((const char *)c.at - bytes);
+	if (SKIP(&c, "\"thread\":{\"id\":\""))
+		a.member = "thread";
+	else if (SKIP(&c, "\"turn\":{\"id\":\""))
+		a.member = "turn";
+	else if (SKIP(&c, "\"status\":\""))
+		a.member = "status";
+	if (a.member != NULL && !take_id(&c, &a.value, &a.value_len))
+		return false;
+	if (a.member == NULL || a.member[0] == 's') {
+		if (!SKIP(&c, "}}") || c.at != c.end)
+			return false;
+	}
+	*out = a;
 	return true;
 }

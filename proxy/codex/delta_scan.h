@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "proxy/event.h"
+
 enum delta_kind { DELTA_TEXT, DELTA_REASONING_SUMMARY };
 
 /* Slices of the scanned bytes. */
@@ -33,6 +35,7 @@ enum notice_kind {
 	NOTICE_TURN_STARTED,
 	NOTICE_MESSAGE_BEGUN, /* item/started */
 	NOTICE_ITEM_WHOLE,    /* rawResponseItem/completed */
+	NOTICE_RESPONSE,      /* rawResponse/completed */
 	NOTICE_TOKEN_USAGE,
 	NOTICE_TURN_COMPLETED, /* well */
 	NOTICE_THREAD_CLOSED,
@@ -49,14 +52,26 @@ struct notice {
 	size_t item_id_len;
 	const char *phase; /* NOTICE_MESSAGE_BEGUN; NULL: null */
 	size_t phase_len;
+	const char *response_id; /* NOTICE_RESPONSE */
+	size_t response_id_len;
+	struct usage usage;
 };
 
 /* True, and *out filled, for one of these as recorded. What lies between the members above is not
  * looked at: of JSON it says what jansson would, but it may take what is none. */
 bool notice_scan(struct notice *out, const char *bytes, size_t len);
 
-/* True for the answer of thread/start or turn/start: {"id":N,"result":{"thread":{"id":"..",
- * *id is N; the first *head bytes end with that quote. */
-bool answer_scan(unsigned long long *id, size_t *head, const char *bytes, size_t len);
+/* An answer of which only one word is needed. */
+struct answer {
+	unsigned long long id;
+	const char *member; /* "thread", "turn", "status"; NULL: the result is {} */
+	const char *value;  /* its id; the status itself */
+	size_t value_len;
+};
+
+/* True, and *out filled, for {"id":N,"result":{"thread":{"id":"..", the same of a turn, and for
+ * {"id":N,"result":{"status":".."}} and {"id":N,"result":{}}. What follows the id of a thread or
+ * turn is not looked at: of JSON it says what jansson would, but it may take what is none. */
+bool answer_scan(struct answer *out, const char *bytes, size_t len);
 
 #endif

@@ -17,15 +17,13 @@
 
 /* So much unsent means that the app-server does not read any more. */
 #define QUEUE_MAX_BYTES ((size_t)512 << 20)
-/* The beginning of an answer, up to the id in it. */
-#define HEAD_MAX        ((size_t)160)
 
 struct call {
 	uint64_t id;
 	uint64_t deadline_ms;
 	rpc_answer_fn answer;
 	void *arg;
-	bool id_only;             /* see rpc_wants_id_only */
+	bool brief;               /* see rpc_wants_little */
 	struct ws_message *held;  /* not sent yet: RPC_IN_FLIGHT_MAX others are under way */
 	struct call *prev, *next; /* among the held ones */
 	UT_hash_handle hh;
@@ -157,26 +155,29 @@ handle_answer(struct rpc *rpc, json_t *root, json_t *id)
 
 /* --- messages of the server ------------------------------------------------------------------ */
 
-/* Of an answer that is needed for its id only, what begins it is parsed, with an end of ours. */
-static json_t *
-parse(const struct rpc *rpc, const char *bytes, size_t len, bool *no_memory)
+/* An answer of which little is needed is not parsed. True: it was one. */
+static bool
+handle_brief_answer(struct rpc *rpc, const char *bytes, size_t len)
 {
-	static const char end_of_it[] = "}}}";
-	char brief[HEAD_MAX + sizeof(end_of_it)];
-	unsigned long long id;
+	json_auto_t *result = NULL;
+	struct answer a;
 	struct call *call;
-	size_t head;
 
-	if (answer_scan(&id, &head, bytes, len) && head <= HEAD_MAX) {
-		call = find_call(rpc, id);
-		if (call != NULL && call->id_only) {
-			memcpy(brief, bytes, head);
-			memcpy(brief + head, end_of_it, sizeof(end_of_it));
-			bytes = brief;
-			len = head + sizeof(end_of_it) - 1;
-		}
-	}
-	return json_load(bytes, len, JSON_ALLOW_NUL, NULL, no_memory);
+	if (!answer_scan(&a, bytes, len))
+		return false;
+	call = find_call(rpc, a.id);
+	if (call == NULL || call->held != NULL || !call->brief)
+		return false;
+	if (a.member == NULL)
+		result = json_object();
+	else
+		result = strcmp(a.member, "status") == 0
+		                 ? json_pack("{s:s%}", a.member, a.value, a.value_len)
+		                 : json_pack("{s:{s:s%}}", a.member, "id", a.value, a.value_len);
+	if (result == NULL)
+		return false;
+	settle(rpc, call, result, NULL);
+	return true;
 }
 
 static void
@@ -189,9 +190,10 @@ on_message(void *arg, const char *bytes, size_t len)
 	bool no_memory;
 	json_t *id;
 
-	if (h->on_frame(rpc->arg, rpc, bytes, len) || !is_open(rpc))
+	if (h->on_frame(rpc->arg, rpc, bytes, len) || !is_open(rpc) ||
+	    handle_brief_answer(rpc, bytes, len))
 		return;
-	root = parse(rpc, bytes, len, &no_memory);
+	root = json_load(bytes, len, JSON_ALLOW_NUL, NULL, &no_memory);
 	if (no_memory) {
 		/* Whom it was for is not known: better that all begin again than that one waits. */
 		log_warning("app-server: out of memory for a message, the connection is closed");
@@ -321,12 +323,12 @@ rpc_call(struct rpc *rpc, const char *method, const char *params, size_t len, ui
 }
 
 void
-rpc_wants_id_only(struct rpc *rpc, uint64_t id)
+rpc_wants_little(struct rpc *rpc, uint64_t id)
 {
 	struct call *call = find_call(rpc, id);
 
 	if (call != NULL)
-		call->id_only = true;
+		call->brief = true;
 }
 
 void

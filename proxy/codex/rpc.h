@@ -62,8 +62,9 @@ void rpc_close(struct rpc *rpc);
  * RPC_MESSAGE_MAX): answer is then not called. answer may be NULL. */
 uint64_t rpc_call(struct rpc *rpc, const char *method, const char *params, size_t len,
                   uint64_t timeout_ms, rpc_answer_fn answer, void *arg);
-/* Of the answer of call id nothing is needed but result.thread.id or result.turn.id. */
-void rpc_wants_id_only(struct rpc *rpc, uint64_t id);
+/* Of the answer of call id nothing is needed but result.thread.id, result.turn.id or result.status.
+ */
+void rpc_wants_little(struct rpc *rpc, uint64_t id);
 /* Forget who waits: answer of call id will not be called. */
 void rpc_abandon(struct rpc *rpc, uint64_t id);
 void rpc_notify(struct rpc *rpc, const char *method);

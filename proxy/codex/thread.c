@@ -94,8 +94,8 @@ call(struct thread *t, enum thread_call which, const struct json_buf *params, rp
 		                           timeout_ms, answer, t);
 	if (t->calls[which] == 0 && t->unsent == NULL)
 		t->unsent = &lost;
-	if (t->calls[which] != 0 && (which == CALL_START || which == CALL_TURN))
-		rpc_wants_id_only(rpc, t->calls[which]);
+	if (t->calls[which] != 0 && which != CALL_READ)
+		rpc_wants_little(rpc, t->calls[which]);
 	return t->calls[which] != 0;
 }
 

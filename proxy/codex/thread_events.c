@@ -252,23 +252,37 @@ on_item_completed(struct thread *t, json_t *params)
 
 /* Figures that cannot be are ignored. */
 static void
-add_tokens(int64_t *sum, const json_t *u, const char *key)
+add_tokens(int64_t *sum, int64_t n)
 {
-	int64_t n = json_get_int(u, key, 0);
-
 	if (n > 0 && n <= INT64_MAX - *sum)
 		*sum += n;
 }
 
 static void
+add_usage(struct usage *sum, const struct usage *u)
+{
+	add_tokens(&sum->input_tokens, u->input_tokens);
+	add_tokens(&sum->cached_input_tokens, u->cached_input_tokens);
+	add_tokens(&sum->cache_write_input_tokens, u->cache_write_input_tokens);
+	add_tokens(&sum->output_tokens, u->output_tokens);
+	add_tokens(&sum->reasoning_output_tokens, u->reasoning_output_tokens);
+	add_tokens(&sum->total_tokens, u->total_tokens);
+}
+
+/* u NULL: all are 0. */
+static void
 read_usage(struct usage *out, const json_t *u)
 {
-	add_tokens(&out->input_tokens, u, "inputTokens");
-	add_tokens(&out->cached_input_tokens, u, "cachedInputTokens");
-	add_tokens(&out->cache_write_input_tokens, u, "cacheWriteInputTokens");
-	add_tokens(&out->output_tokens, u, "outputTokens");
-	add_tokens(&out->reasoning_output_tokens, u, "reasoningOutputTokens");
-	add_tokens(&out->total_tokens, u, "totalTokens");
+	const struct usage told = {
+		.input_tokens = json_get_int(u, "inputTokens", 0),
+		.cached_input_tokens = json_get_int(u, "cachedInputTokens", 0),
+		.cache_write_input_tokens = json_get_int(u, "cacheWriteInputTokens", 0),
+		.output_tokens = json_get_int(u, "outputTokens", 0),
+		.reasoning_output_tokens = json_get_int(u, "reasoningOutputTokens", 0),
+		.total_tokens = json_get_int(u, "totalTokens", 0),
+	};
+
+	*out = told;
 }
 
 static void
@@ -336,20 +350,21 @@ end_response(struct thread *t)
 	return true;
 }
 
+/* usage NULL: none was told. */
 static void
-on_raw_response(struct thread *t, json_t *params)
+hear_response(struct thread *t, const char *id, size_t id_len, const struct usage *usage)
 {
-	json_t *usage = json_get_object(params, "usage");
-	const char *id = json_get_string(params, "responseId");
-
-	if (id != NULL && strcmp(id, t->response_id) == 0)
+	if (id_len > 0 && strlen(t->response_id) == id_len &&
+	    memcmp(t->response_id, id, id_len) == 0)
 		return; /* told twice */
-	if (id != NULL && strlen(id) < sizeof(t->response_id))
-		strcpy(t->response_id, id);
+	if (id_len > 0 && id_len < sizeof(t->response_id)) {
+		memcpy(t->response_id, id, id_len);
+		t->response_id[id_len] = '\0';
+	}
 	if (!end_response(t))
 		return;
 	if (usage != NULL) {
-		read_usage(&t->usage, usage);
+		add_usage(&t->usage, usage);
 		t->usage_known = true;
 		emit_usage(t);
 	}
@@ -361,9 +376,21 @@ on_raw_response(struct thread *t, json_t *params)
 }
 
 static void
+on_raw_response(struct thread *t, json_t *params)
+{
+	json_t *told = json_get_object(params, "usage");
+	const char *id = json_get_string(params, "responseId");
+	struct usage usage = {0};
+
+	read_usage(&usage, told);
+	hear_response(t, id, id != NULL ? strlen(id) : 0, told != NULL ? &usage : NULL);
+}
+
+static void
 on_token_usage(struct thread *t, json_t *params)
 {
 	json_t *total = json_get_object(json_get_object(params, "tokenUsage"), "total");
+	struct usage told;
 
 	/* Where there are no raw events this is what ends a response. */
 	if (t->config->transcript) {
@@ -373,8 +400,9 @@ on_token_usage(struct thread *t, json_t *params)
 	}
 	if (t->usage_known || total == NULL || thread_is_over(t))
 		return;
+	read_usage(&told, total);
 	t->usage = (struct usage){0};
-	read_usage(&t->usage, total);
+	add_usage(&t->usage, &told);
 	emit_usage(t);
 }
 
@@ -572,6 +600,10 @@ thread_on_notice(struct thread_link *link, const struct notice *n)
 		return thread_is_over(t) || hear_message_begun(t, n);
 	case NOTICE_ITEM_WHOLE:
 		return thread_is_over(t) || hear_item_whole(t, n);
+	case NOTICE_RESPONSE:
+		if (!thread_is_over(t))
+			hear_response(t, n->response_id, n->response_id_len, &n->usage);
+		return true;
 	case NOTICE_TOKEN_USAGE:
 		return thread_is_over(t) || (t->usage_known && !t->config->transcript);
 	case NOTICE_TURN_STARTED: /* is_our_turn has seen to it */

@@ -126,9 +126,11 @@ say(struct thread *t, struct replay *replay, struct event *event)
 static void
 hold_text(struct thread *t, struct thread_item *item, const char *escaped, size_t len)
 {
-	if (item->held.len > HELD_MAX || len > HELD_MAX)
+	if (item->held.len > HELD_MAX || len > HELD_MAX) {
 		thread_fail_with(t, FAILURE_RESPONSE_TOO_LARGE,
 		                 "The model's message is too large.");
+		return; /* item may be gone */
+	}
 	json_buf_append(&item->held, escaped, len);
 	if (item->held.failed)
 		thread_fail_with(t, FAILURE_INTERNAL, "Out of memory.");

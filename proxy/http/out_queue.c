@@ -15,6 +15,9 @@
 
 #define SMALLEST ((size_t)1024) /* a few deltas of a stream */
 
+/* Small ones grow to the double; of a large one, whose reader is slow, half would be waste. */
+#define STEP_MAX ((size_t)65536)
+
 void
 out_queue_fini(struct out_queue *q)
 {
@@ -62,7 +65,7 @@ out_queue_reserve(struct out_queue *q, size_t len)
 		return NULL;
 	cap = cap < SMALLEST ? SMALLEST : cap;
 	while (cap - q->end < need || cap < q->end)
-		cap *= 2;
+		cap += cap < STEP_MAX ? cap : STEP_MAX;
 	buf = realloc(q->buf, cap);
 	if (buf == NULL)
 		return NULL;

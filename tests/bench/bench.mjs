@@ -15,8 +15,8 @@ const parts = ['relay', 'latency', 'memory', 'start', 'failover', 'codex'];
 const { values: flags, positionals } = parseArgs({
   options: { quick: { type: 'boolean' }, doc: { type: 'boolean' }, out: { type: 'string' } }, allowPositionals: true,
 });
-if (flags.quick && flags.doc) {
-  console.error('--quick is nothing for the documentation');
+if (flags.doc && (flags.quick || positionals.length > 0)) {
+  console.error('only all of it, and with whole counts, goes into the documentation');
   process.exit(64);
 }
 const wanted = positionals.length > 0 ? positionals : parts;
@@ -28,9 +28,12 @@ for (const name of wanted)
 
 // {key: {value: [each round's], floor: [...]}}
 const taken = {};
+// {kind of load: {part of the program: percent of its CPU time}}
+const profiles = {};
 const options = {
   quick: flags.quick ?? false,
   say: (text) => process.stderr.write(`  ${text}\n`),
+  profile: (kind, parts) => (profiles[kind] = parts),
   take: (side, figures) => {
     for (const [key, value] of Object.entries(figures)) ((taken[key] ??= {})[side] ??= []).push(value);
   },
@@ -51,4 +54,4 @@ for (const { key } of measures) {
   const { value, floor } = taken[key];
   figures[key] = { value: median(value), values: value, ...(floor && { floor: median(floor), floors: floor }) };
 }
-report({ machine: machine(), busy, quick: options.quick, seconds: Math.round((Date.now() - begin) / 1000), figures }, flags);
+report({ machine: machine(), busy, quick: options.quick, seconds: Math.round((Date.now() - begin) / 1000), figures, profiles }, flags);

@@ -5,7 +5,8 @@
  *   tcp:PORT     the same, over TCP
  *
  * Blocking sockets, and requests made in advance: what a client's libraries cost is not measured.
- * Prints one line of JSON: for each way the times to the first delta and to the end. */
+ * Prints one line of JSON: for each way the times to the first delta and to the end, and the CPU
+ * time of this client; and that of the process which --cpu names. Warming up is not counted. */
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
@@ -41,6 +42,7 @@ struct way {
 	size_t out_len;
 	struct times first;
 	struct times whole;
+	uint64_t cpu_ns;
 	/* the running turn */
 	uint64_t begin;
 	uint64_t first_at; /* 0: not yet */
@@ -54,6 +56,7 @@ static struct {
 	const char *content;
 	const char *key;
 	char *http_request;
+	size_t http_len;
 	char answer[ANSWER_MAX];
 } client = {.content = "!say 3 0 tok", .key = ""};
 
@@ -123,11 +126,16 @@ http_prepare(void)
 	                              "messages", "role", "user", "content", client.content);
 	AUTO_FREE char *text = json_dumps(body, JSON_COMPACT);
 
-	if (text == NULL ||
-	    asprintf(&client.http_request,
-	             "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: "
-	             "Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-	             client.key, strlen(text), text) < 0)
+	FILE *out = open_memstream(&client.http_request, &client.http_len);
+
+	if (text == NULL || out == NULL)
+		errx(70, "no memory");
+	(void)fprintf(out,
+	              "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: "
+	              "Bearer %s\r\nContent-Type: application/json\r\nContent-Length: "
+	              "%zu\r\n\r\n%s",
+	              client.key, strlen(text), text);
+	if (fclose(out) != 0)
 		errx(70, "no memory");
 }
 
@@ -138,7 +146,7 @@ http_turn(struct way *w)
 	size_t len = 0;
 
 	w->begin = clock_ns();
-	send_all(w->fd, client.http_request, strlen(client.http_request));
+	send_all(w->fd, client.http_request, client.http_len);
 	for (;;) {
 		ssize_t n = recv(w->fd, client.answer + len, sizeof(client.answer) - len, 0);
 
@@ -315,7 +323,7 @@ ws_open(struct way *w)
 	};
 	json_t *names = json_array();
 	size_t len = 0;
-	char answer[4096];
+	char answer[4096] = "";
 
 	send_all(w->fd, request, sizeof(request) - 1);
 	/* byte by byte: what follows it is a frame's */
@@ -357,6 +365,8 @@ way_open(struct way *w, const char *name)
 static void
 way_turn(struct way *w, bool counts)
 {
+	uint64_t cpu = cpu_ns_of(getpid());
+
 	w->first_at = 0;
 	if (w->http)
 		http_turn(w);
@@ -370,6 +380,8 @@ way_turn(struct way *w, bool counts)
 	}
 	if (!w->http)
 		ws_forget(w);
+	if (counts)
+		w->cpu_ns += cpu_ns_of(getpid()) - cpu;
 }
 
 static void
@@ -384,11 +396,12 @@ way_close(struct way *w)
 
 static const struct option options[] = {
 	{"key",              required_argument, NULL, 'k'},
-        {"content",              required_argument, NULL, 't'},
+	{"content",              required_argument, NULL, 't'},
 	{"thread-start",                  required_argument, NULL, 's'},
-        {"rounds",required_argument, NULL, 'n'},
-	{"warm-up",               required_argument, NULL, 'w'},
-        {0    },
+	{"rounds",required_argument, NULL, 'n'},
+	{"cpu",               required_argument, NULL, 'p'},
+	{"warm-up",     required_argument, NULL, 'w'},
+	{0	     },
 };
 
 int
@@ -397,6 +410,8 @@ main(int argc, char **argv)
 	static struct way ways[WAYS_MAX];
 	json_t *result = json_array();
 	long rounds = 1, warm_up = 0;
+	uint64_t cpu = 0;
+	pid_t pid = 0;
 	size_t count = 0;
 	int c;
 
@@ -409,6 +424,8 @@ main(int argc, char **argv)
 			client.thread_start = json_loads(optarg, 0, NULL);
 		else if (c == 'n')
 			rounds = strtol(optarg, NULL, 10);
+		else if (c == 'p')
+			pid = (pid_t)strtol(optarg, NULL, 10);
 		else if (c == 'w')
 			warm_up = strtol(optarg, NULL, 10);
 		else
@@ -416,26 +433,33 @@ main(int argc, char **argv)
 	}
 	if (optind == argc)
 		errx(64, "usage: latency-client [--key KEY] [--content TEXT] [--thread-start "
-		         "PARAMS] [--rounds N] [--warm-up N] http:PORT|unix:PATH|tcp:PORT ...");
+		         "PARAMS] [--rounds N] [--warm-up N] [--cpu PID] "
+		         "http:PORT|unix:PATH|tcp:PORT ...");
 	if (client.thread_start == NULL)
 		client.thread_start = json_pack("{s:s,s:b}", "model", MODEL, "ephemeral", 1);
 	http_prepare();
 	for (; optind < argc && count < WAYS_MAX; optind++)
 		way_open(&ways[count++], argv[optind]);
 	/* what else the machine does must fall on all of them: each has its turn, each begins */
-	for (long round = -warm_up; round < rounds; round++)
+	for (long round = -warm_up; round < rounds; round++) {
+		if (round == 0 && pid != 0)
+			cpu = cpu_ns_of(pid);
 		for (size_t i = 0; i < count; i++) {
 			way_turn(&ways[(i + (size_t)(round + warm_up)) % count], round >= 0);
 			(void)usleep(PAUSE_US);
 		}
+	}
+	if (pid != 0)
+		cpu = cpu_ns_of(pid) - cpu;
 	for (size_t i = 0; i < count; i++) {
 		(void)json_array_append_new(result,
-		                            json_pack("{s:s,s:o,s:o}", "way", ways[i].name,
+		                            json_pack("{s:s,s:f,s:o,s:o}", "way", ways[i].name,
+		                                      "cpu_s", (double)ways[i].cpu_ns / 1e9,
 		                                      "first_ms", times_json(&ways[i].first),
 		                                      "whole_ms", times_json(&ways[i].whole)));
 		way_close(&ways[i]);
 	}
-	print_line(json_pack("{s:o}", "ways", result));
+	print_line(json_pack("{s:o,s:f}", "ways", result, "cpu_s", (double)cpu / 1e9));
 	json_decref(client.thread_start);
 	free(client.http_request);
 	return 0;

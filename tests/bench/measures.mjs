@@ -5,6 +5,7 @@
 // least: more is better.
 export const measures = [
   { key: 'cpu_requests', part: 'relay', name: 'CPU per 1,000 requests, 16 at once', unit: 's', floor: 'HAProxy', budget: 0.05, predecessor: 0.37 },
+  { key: 'cpu_single', part: 'latency', name: 'CPU per 1,000 requests, one at a time', unit: 's', floor: 'bare client' },
   { key: 'cpu_burst', part: 'relay', name: 'CPU per 100,000 deltas, burst of 64 streams', unit: 's', floor: 'HAProxy', budget: 0.06, predecessor: 0.51 },
   { key: 'cpu_mixed', part: 'relay', name: 'CPU per 100,000 deltas, 64 streams, one each 1 ms', unit: 's', floor: 'HAProxy' },
   { key: 'cpu_paced', part: 'relay', name: 'CPU per 100,000 deltas, 64 streams, one each 10 ms', unit: 's', floor: 'HAProxy', budget: 2.1, predecessor: 3.9 },
@@ -16,9 +17,10 @@ export const measures = [
   { key: 'added_p50', part: 'latency', name: 'added to the time to first delta, p50', unit: 'ms', budget: 0.15 },
   { key: 'added_p99', part: 'latency', name: 'added to the time to first delta, p99', unit: 'ms', budget: 0.5 },
   { key: 'rss_idle', part: 'memory', name: 'resident, idle', unit: 'MB', floor: 'HAProxy', budget: 6, predecessor: 64 },
+  { key: 'private_idle', part: 'memory', name: 'of it not shared with other programs', unit: 'MB', floor: 'HAProxy' },
   { key: 'rss_streams', part: 'memory', name: 'resident, 1,000 slow streams', unit: 'MB', floor: 'HAProxy', budget: 20, predecessor: 116 },
   { key: 'rss_per_stream', part: 'memory', name: 'resident per stream', unit: 'kB', floor: 'HAProxy' },
-  { key: 'rss_stalled', part: 'memory', name: 'growth by a reader that stops', unit: 'MB', budget: 1, predecessor: 234 },
+  { key: 'rss_stalled', part: 'memory', name: 'growth by a reader that stops', unit: 'MB', floor: 'one who reads', budget: 1, predecessor: 234 },
   { key: 'idle_connections', part: 'memory', name: 'idle connections held', unit: '', budget: 10000, least: true },
   { key: 'rss_connections', part: 'memory', name: 'resident with them', unit: 'MB' },
   { key: 'ready', part: 'start', name: 'start to ready', unit: 'ms', budget: 15, predecessor: 229 },

@@ -70,10 +70,10 @@ async function firstTokens(options, sidecar) {
   try {
     for (let round = 0; round < (options.quick ? 1 : 3); round++) {
       const rounds = options.quick ? 5 : 40;
-      const [through, bare] = await latency([`http:${sidecar.port}`, `unix:${path.join(sidecar.runtime, socket)}`],
+      const { ways: [through, bare] } = await latency([`http:${sidecar.port}`, `unix:${path.join(sidecar.runtime, socket)}`],
         { rounds, threadStart: params });
       // By itself, one turn right after the other: after a pause the kernel acknowledges at once for a while.
-      const [overTcp] = await latency([`tcp:${tcp.port}`], { rounds: rounds / 2, warmUp: 2, threadStart: params });
+      const { ways: [overTcp] } = await latency([`tcp:${tcp.port}`], { rounds: rounds / 2, warmUp: 2, threadStart: params });
       options.take('value', { codex_first: through.first_ms.p50, codex_added: through.first_ms.p50 - bare.first_ms.p50, codex_tcp: overTcp.first_ms.p50 });
       options.take('floor', { codex_first: bare.first_ms.p50 });
     }
@@ -100,7 +100,7 @@ async function turns(options, sidecar) {
 
 export async function part(options) {
   if (!realCodex) {
-    options.say('no codex: put it on PATH, or name it in SIDECAR_CODEX_BIN');
+    options.say('no codex: put it on PATH, name it in CODEX_BIN, or `make deps-test`');
     return;
   }
   await withStand(async (stand) => {

@@ -3,13 +3,15 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { onPath, until } from '../integration/supervisor_kit.mjs';
 import { execFileSync } from 'node:child_process';
-import { haproxyBin, load, peakFrom, peakKb, rssKb, sleep, withStand } from './stand.mjs';
+import { haproxyBin, load, peakFrom, peakKb, privateKb, rssKb, sleep, withStand } from './stand.mjs';
 
 const MB = 1024; // of kB
 const SPARE_FILES = 1000;
 const ANSWER_MS = 2000; // one that takes longer is made to wait
 
-async function streams(server, n, idle) {
+async function streams(server, n) {
+  const idle = rssKb(server.pid);
+  const own = privateKb(server.pid);
   let most = 0;
   await load(server, {
     content: `!say ${n.deltas} 300 word`, at_once: n.streams, spread: n.spread,
@@ -20,21 +22,20 @@ async function streams(server, n, idle) {
       }
     },
   });
-  return { rss_idle: idle / MB, rss_streams: most / MB, rss_per_stream: (most - idle) / n.streams };
+  return { rss_idle: idle / MB, private_idle: own / MB, rss_streams: most / MB, rss_per_stream: (most - idle) / n.streams };
 }
 
-// A stream of deltas whose client takes the first ones only, until the proxy has had enough of it.
-async function stalled(proxy, n) {
-  await load(proxy, { content: '!flood 20000' });
+// What a long stream adds at most: to one who reads it to its end, or who takes the first deltas only,
+// until the proxy has had enough of it.
+async function growth(proxy, n, stall) {
+  await load(proxy, { content: '!burst 1000 64' });
   const before = rssKb(proxy.pid);
   peakFrom(proxy.pid);
-  await load(proxy, {
-    content: `!flood ${n.flood}`, stall: true,
-    begun: async (client) => {
-      await until(() => /"outcome":"(?!stop)/.test(proxy.log), 'the proxy to give up on it');
-      client.kill('SIGKILL');
-    },
-  });
+  const begun = async (client) => {
+    await until(() => /"outcome":"(?!stop)/.test(proxy.log), 'the proxy to give up on it');
+    client.kill('SIGKILL');
+  };
+  await load(proxy, { content: `!burst ${n.long} 64`, stall, begun: stall ? begun : undefined });
   return { rss_stalled: (peakKb(proxy.pid) - before) / MB };
 }
 
@@ -76,19 +77,19 @@ function withFiles(many) {
 }
 
 export const part = async (options) => {
-  const n = options.quick ? { streams: 100, spread: 100, deltas: 3, connections: 200, flood: 100000 }
-    : { streams: 1000, spread: 1000, deltas: 20, connections: 10000, flood: 200000 };
+  const n = options.quick ? { streams: 100, spread: 100, deltas: 3, connections: 200, long: 20000 }
+    : { streams: 1000, spread: 1000, deltas: 20, connections: 10000, long: 200000 };
   for (let round = 0; round < (options.quick ? 1 : 2); round++)
     await withStand(async (stand) => {
       const fake = await stand.fake();
       const proxy = await stand.proxy(fake);
-      options.take('value', await streams(proxy, n, rssKb(proxy.pid)));
+      options.take('value', await streams(proxy, n));
       if (haproxyBin) {
         const relay = await stand.relay(await stand.source());
-        options.take('floor', await streams(relay, n, rssKb(relay.pid)));
+        options.take('floor', await streams(relay, n));
       }
-      const another = await stand.proxy(fake);
-      options.take('value', await stalled(another, n));
+      options.take('value', await growth(await stand.proxy(fake), n, true));
+      options.take('floor', await growth(await stand.proxy(fake), n, false));
       const third = await stand.proxy(fake, { under: withFiles(n.connections) });
       options.take('value', await connections(third, n.connections));
     });

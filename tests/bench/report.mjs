@@ -81,6 +81,19 @@ function table(all) {
   return [line((_, title) => title), ...all.map((r) => line((key) => r[key]))].join('\n');
 }
 
+// Where the CPU time of the proxy goes, in percent.
+function profileTable(profiles, line) {
+  const kinds = ['requests', 'burst', 'mixed', 'paced'].filter((kind) => profiles[kind]);
+  if (kinds.length === 0) return [];
+  const names = { requests: 'requests', burst: 'burst', mixed: 'one each 1 ms', paced: 'one each 10 ms' };
+  const parts = [...new Set(kinds.flatMap((kind) => Object.keys(profiles[kind])))];
+  return [
+    'Where its CPU time goes, in percent (perf):', '',
+    line(['', ...kinds.map((kind) => names[kind])]), line(['---', ...kinds.map(() => '---:')]),
+    ...parts.map((part) => line([part, ...kinds.map((kind) => String(profiles[kind][part] ?? ''))])), '',
+  ];
+}
+
 function markdown(result, all) {
   const { machine: m } = result;
   const line = (cells) => `| ${cells.join(' | ')} |`;
@@ -91,6 +104,7 @@ function markdown(result, all) {
     line(columns.map(([, title]) => title)), line(columns.map(([key]) => (key === 'name' ? '---' : '---:'))),
     ...all.map((r) => line(columns.map(([key]) => r[key].replace(/^NOT MET$/, '**not met**')))),
     '',
+    ...profileTable(result.profiles, line),
   ].join('\n');
 }
 

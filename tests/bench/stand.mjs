@@ -51,6 +51,10 @@ class Server {
 
 const statusOf = (pid) => fs.readFileSync(`/proc/${pid}/status`, 'utf8');
 export const rssKb = (pid) => Number(/VmRSS:\s+(\d+)/.exec(statusOf(pid))[1]);
+export function privateKb(pid) {
+  const text = fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  return [...text.matchAll(/^Private_\w+:\s+(\d+)/gm)].reduce((sum, match) => sum + Number(match[1]), 0);
+}
 // The most since peakFrom().
 export const peakKb = (pid) => Number(/VmHWM:\s+(\d+)/.exec(statusOf(pid))[1]);
 export const peakFrom = (pid) => fs.writeFileSync(`/proc/${pid}/clear_refs`, '5');
@@ -158,12 +162,14 @@ export async function load(server, { content, at_once: atOnce = 1, requests = at
   return result;
 }
 
-// Turns by several ways, one after the other: [{way, first_ms, whole_ms}]
-export async function latency(ways, { content = '!say 3 0 tok', rounds, warmUp = Math.ceil(rounds / 20), threadStart, key = KEY }) {
+// Turns by several ways, one after the other: {ways: [{way, first_ms, whole_ms, cpu_s of the client}],
+// cpu_s of the server}
+export async function latency(ways, { server, content = '!say 3 0 tok', rounds, warmUp = Math.ceil(rounds / 20), threadStart, key = KEY }) {
   const args = ['--key', key, '--content', content, '--rounds', rounds, '--warm-up', warmUp];
+  if (server) args.push('--cpu', server.pid);
   if (threadStart) args.push('--thread-start', JSON.stringify(threadStart));
   const { stdout } = await run(bin('latency-client'), [...args, ...ways].map(String));
-  return JSON.parse(stdout).ways;
+  return JSON.parse(stdout);
 }
 
 export async function startToReady(port, command, env) {

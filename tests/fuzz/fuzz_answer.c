@@ -9,7 +9,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
-#define EVENTS_MAX 64
+#define EVENTS_MAX 24
 
 enum said { SAID_CONTENT, SAID_REASONING, SAID_COUNT };
 
@@ -22,6 +22,7 @@ struct expectation {
 	size_t size;
 	unsigned calls;
 	bool vague; /* it was tried again, or is more than one: only the form is looked at */
+	const struct thread *started; /* NULL: none */
 };
 
 /* What has arrived. */
@@ -138,9 +139,6 @@ play_started(struct expectation *e, char *line, size_t len)
 static bool
 play(struct expectation *e, char *line, size_t len)
 {
-	static bool started;
-	static const struct thread *thread; /* the one that has */
-
 	switch (line[0]) {
 	case 'p': /* time passes */
 		pass_time(&loop, 1000);
@@ -155,21 +153,20 @@ play(struct expectation *e, char *line, size_t len)
 			codex_says((struct event){.kind = EVENT_MODEL, .model = line + 1});
 		return true;
 	}
-	if (line[0] == 'e') {
-		codex_finishes((enum finish_reason)(line[1] % (FINISH_REFUSED + 1) & 7));
-	} else if (line[0] == 'f') {
-		e->vague = true;
-		codex_fails((enum failure_kind)((unsigned char)line[1] % (FAILURE_DRAINING + 1)));
-	} else {
-		if (!started || thread != codex.threads)
+	if (line[0] != 'e' && line[0] != 'f') {
+		if (e->started != codex.threads)
 			codex_starts();
-		started = true;
-		thread = codex.threads;
-		if (thread != NULL)
+		e->started = codex.threads;
+		if (e->started != NULL)
 			play_started(e, line, len);
+		return true;
 	}
-	if (codex.threads != thread)
-		started = false;
+	e->started = NULL;
+	e->vague |= line[0] == 'f';
+	if (line[0] == 'e')
+		codex_finishes((enum finish_reason)((unsigned char)line[1] % (FINISH_REFUSED + 1)));
+	else
+		codex_fails((enum failure_kind)((unsigned char)line[1] % (FAILURE_DRAINING + 1)));
 	run_loop(&loop);
 	return true;
 }
@@ -340,6 +337,31 @@ check_answer(const struct expectation *e, const json_t *request)
 		json_buf_free(&a.text[i]);
 }
 
+/* Once: it takes longer than an answer. */
+static void
+set_up(void)
+{
+	static bool once;
+
+	if (!once)
+		HOLDS(setup(NULL) == 0);
+	once = true;
+	codex_reset();
+	response_store_free(api.responses);
+	api.responses = response_store_new(STORE_BYTES);
+	HOLDS(api.responses != NULL);
+}
+
+/* Nothing of the request is left. */
+static void
+check_rest(void)
+{
+	struct turns_stats stats = turns_stats(api.turns);
+
+	HOLDS(codex.threads == NULL && !uv_loop_alive(&loop));
+	HOLDS(stats.running == 0 && stats.waiting == 0);
+}
+
 static void
 ask(char *body, const json_t *request)
 {
@@ -362,7 +384,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!fuzz_line(&rest, &left, &line, &len))
 		return 0;
 	body = strndup(line, len);
-	HOLDS(body != NULL && setup(NULL) == 0);
+	HOLDS(body != NULL);
+	set_up();
 	request = json_loadb(body, strlen(body), 0, NULL);
 	e.vague = json_get_int(request, "n", 1) != 1;
 	ask(body, request);
@@ -379,7 +402,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_answer(&e, request);
 	}
 	request_done(&x);
-	HOLDS(teardown(NULL) == 0);
+	check_rest();
 	for (size_t i = 0; i < SAID_COUNT; i++)
 		json_buf_free(&e.text[i]);
 	json_decref(request);

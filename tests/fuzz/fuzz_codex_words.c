@@ -1,13 +1,15 @@
 /* What codex says in words: errors, the account's limits, its log, its configuration; all of it
  * becomes what callers, operators and files can take.
  *
- * Input: one of these on a line of its own, error, limits, log, config; then what codex said. */
+ * Input: one of these on a line of its own, error, limits, log, config, catalog; then what codex
+ * said. */
 #include <ctype.h>
 #include <string.h>
 
 #include "proxy/api/errors.h"
 #include "proxy/codex/account_limits.h"
 #include "proxy/codex/codex_error.h"
+#include "supervisor/codex/catalog.h"
 #include "supervisor/codex/credentials.h"
 #include "supervisor/codex/log_line.h"
 #include "supervisor/codex/user_config.h"
@@ -159,6 +161,35 @@ check_identity(const char *text, size_t len)
 	free(second);
 }
 
+/* --- the model catalog ----------------------------------------------------------------------- */
+
+static void
+check_catalog(const char *text, size_t len)
+{
+	struct err err = {.code = 0};
+	char *out = NULL;
+	size_t out_len = 0;
+	json_t *root;
+
+	if (catalog_transform(&out, &out_len, text, len, false, false, &err) < 0) {
+		HOLDS(err.text[0] != '\0' && out == NULL);
+		return;
+	}
+	root = fuzz_json(out, out_len);
+	HOLDS(json_array_size(json_object_get(root, "models")) > 0);
+	for (size_t i = 0; i < json_array_size(json_object_get(root, "models")); i++) {
+		const json_t *m = json_array_get(json_object_get(root, "models"), i);
+		const char *prompt = json_get_string(m, "base_instructions");
+		const char *shell = json_get_string(m, "shell_type");
+
+		HOLDS(json_get_string(m, "slug") != NULL);
+		HOLDS(prompt != NULL && prompt[0] == '\0' && strcmp(shell, "disabled") == 0);
+		HOLDS(json_object_get(m, "model_messages") == NULL);
+	}
+	json_decref(root);
+	free(out);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -185,6 +216,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_config(said);
 		check_identity(rest, left);
 	}
+	if (len == 7 && memcmp(line, "catalog", 7) == 0)
+		check_catalog(rest, left);
 	json_decref(said);
 	return 0;
 }

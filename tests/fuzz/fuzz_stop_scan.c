@@ -173,7 +173,7 @@ check(struct stop_scan *s, const json_t *sequences, const char *text, size_t len
 		fed += piece;
 		HOLDS(found != STOP_NO_MEMORY && sent.len <= fed);
 		/* no more is held back than has to be */
-		if (found == STOP_NONE && len <= 256 && begins_character(m, fed, len))
+		if (found == STOP_NONE && len <= 128 && begins_character(m, fed, len))
 			HOLDS(sent.len == sendable(m, fed, sequences));
 	}
 	HOLDS((found == STOP_HIT) == stops);

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import {
   Sidecar, buildDir, descendantsOf, freePort, needsCodex, plainApp, sidecar, until, withDeadline,
@@ -179,11 +178,11 @@ test('stop_exit_codes and autorestart: false leave it stopped; an end by a signa
 test('autostart: false waits for start; stop_signal is what ends it', async (t) => {
   const s = await running(t, [
     sleeper('main'),
-    shell('later', 'trap "exit 5" INT; sleep 600 & wait', { autostart: false, stop_signal: 'SIGINT' }),
+    shell('later', 'trap "exit 5" INT; echo trapped; sleep 600 & wait', { autostart: false, stop_signal: 'SIGINT' }),
   ]);
   assert.equal((await s.app('later')).state, 'stopped');
   ok(await s.ask('start', { app: 'later' }));
-  await sleep(100); // for the shell to set its trap
+  await s.line((l) => l.app === 'later' && l.msg === 'trapped', 'the trap to be set');
   ok(await s.ask('stop', { app: 'later' }));
   assert.equal((await s.app('later')).last_exit.code, 5);
 });

@@ -464,6 +464,15 @@ test('a proxy that was stopped by hand refuses its callers, and is there again a
   assert.match(await get(s.port), /^served by/);
 });
 
+test('a proxy that only starts by hand refuses its callers until then', async (t) => {
+  const apps = [{ name: 'back', script: 'codex', args: 'app-server' }, { name: 'front', script: 'codex-proxy', autostart: false }];
+  const s = (await sidecar(t, { apps })).start();
+  await s.ready();
+  await assert.rejects(get(s.port), { code: 'ECONNREFUSED' });
+  assert.deepEqual((await s.ask('start', { app: 'front' })).result, {});
+  assert.match(await get(s.port), /^served by/);
+});
+
 test('as PID 1 of a container it reaps strangers, serves, and stops on SIGTERM', async (t) => {
   const probe = spawnSync('unshare', ['--pid', '--fork', '--mount-proc', 'true']);
   if (probe.status !== 0) return t.skip('no right to make a pid namespace here');

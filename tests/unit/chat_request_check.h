@@ -2,13 +2,7 @@
 #ifndef SIDECAR_TESTS_CHAT_REQUEST_CHECK_H
 #define SIDECAR_TESTS_CHAT_REQUEST_CHECK_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <string.h>
+#include "tests/unit/request_check.h"
 
 #include "proxy/api/chat_request.h"
 
@@ -39,9 +33,7 @@ refuse_bytes(struct api_error *error, const char *body, size_t len)
 	*error = (struct api_error){.status = 0};
 	if (chat_request_parse(&out, body, len, "medium", error))
 		fail_msg("%.200s\nwas taken", body);
-	assert_int_equal(error->status, 400);
-	assert_string_equal(error->type, "invalid_request_error");
-	assert_true(error->message[0] != '\0');
+	assert_error_shape(error, 400);
 }
 
 /* param, code: "" where the error object has null. */
@@ -51,18 +43,7 @@ assert_refused(const char *body, const char *param, const char *code)
 	struct api_error error;
 
 	refuse_bytes(&error, body, strlen(body));
-	if (strcmp(error.param, param) != 0 || strcmp(error.code, code) != 0)
-		fail_msg("%.200s\nparam %s code %s: %s", body, error.param, error.code,
-		         error.message);
-}
-
-static inline void
-assert_json(const json_t *value, const char *expected)
-{
-	AUTO_FREE char *text = json_to_text(value, NULL);
-
-	assert_non_null(text);
-	assert_string_equal(text, expected);
+	assert_error_says(&error, body, param, code);
 }
 
 /* messages: the inside of the array. */
@@ -92,8 +73,7 @@ assert_messages_refused(const char *messages, const char *param)
 	json_buf_append(&body, "]}", 3);
 	refuse_bytes(&error, body.data, body.len - 1);
 	json_buf_free(&body);
-	if (strcmp(error.param, param) != 0)
-		fail_msg("%.200s\nparam %s: %s", messages, error.param, error.message);
+	assert_error_says(&error, messages, param, NULL);
 }
 
 #endif

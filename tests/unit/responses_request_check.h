@@ -2,13 +2,7 @@
 #ifndef SIDECAR_TESTS_RESPONSES_REQUEST_CHECK_H
 #define SIDECAR_TESTS_RESPONSES_REQUEST_CHECK_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <stdio.h>
-#include <string.h>
+#include "tests/unit/request_check.h"
 
 #include "proxy/api/responses_request.h"
 
@@ -35,9 +29,7 @@ refuse(struct api_error *error, const char *body, int status)
 	*error = (struct api_error){.status = 0};
 	if (responses_request_parse(&out, body, strlen(body), "medium", store, 0, error))
 		fail_msg("%.300s\nwas taken", body);
-	assert_int_equal(error->status, status);
-	assert_string_equal(error->type, "invalid_request_error");
-	assert_true(error->message[0] != '\0');
+	assert_error_shape(error, status);
 }
 
 /* param, code: "" where the error object has null. */
@@ -47,18 +39,7 @@ assert_refused(const char *body, const char *param, const char *code)
 	struct api_error error;
 
 	refuse(&error, body, 400);
-	if (strcmp(error.param, param) != 0 || strcmp(error.code, code) != 0)
-		fail_msg("%.300s\nparam %s code %s: %s", body, error.param, error.code,
-		         error.message);
-}
-
-static inline void
-assert_json(const json_t *value, const char *expected)
-{
-	AUTO_FREE char *text = json_to_text(value, NULL);
-
-	assert_non_null(text);
-	assert_string_equal(text, expected);
+	assert_error_says(&error, body, param, code);
 }
 
 /* "" where nothing is ignored. */
@@ -94,8 +75,7 @@ assert_items_refused(const char *items, const char *param)
 
 	(void)snprintf(body, sizeof(body), "{\"input\":[%s]}", items);
 	refuse(&error, body, 400);
-	if (strcmp(error.param, param) != 0)
-		fail_msg("%.200s\nparam %s: %s", items, error.param, error.message);
+	assert_error_says(&error, items, param, NULL);
 }
 
 #endif

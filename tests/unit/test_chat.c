@@ -1,6 +1,10 @@
 /* A chat completion from its body to its last byte, over a model that the test plays. */
 #include "tests/unit/chat_fixture.h"
 
+#define IMPOSSIBLE "logprobs"
+#define IGNORED    "seed"
+#include "tests/unit/dialect_tests.h"
+
 /* --- streams -------------------------------------------------------------------------------- */
 
 static void
@@ -116,19 +120,6 @@ headers_go_out_by_themselves_after_their_delay(void **state)
 }
 
 static void
-a_failure_before_the_headers_is_a_status(void **state)
-{
-	ask(STREAM);
-	codex_fails(FAILURE_RATE_LIMITED);
-	assert_int_equal(x.status, 429);
-	assert_string_equal(answer_error(&x, "code"), "rate_limit_exceeded");
-	/* the answer waits for its reader: nothing may be added to it meanwhile */
-	pass_time(&loop, HEADER_DELAY_MS + KEEPALIVE_MS);
-	assert_false(x.streaming);
-	request_done(&x);
-}
-
-static void
 a_failure_in_the_stream_is_told_in_the_stream(void **state)
 {
 	json_auto_t *error = NULL;
@@ -144,19 +135,6 @@ a_failure_in_the_stream_is_told_in_the_stream(void **state)
 	assert_ends_well();
 	assert_int_equal(codex.begun, 1); /* no second try: part of the answer has been read */
 	request_done(&x);
-}
-
-static void
-a_client_that_is_cut_off_ends_the_turn(void **state)
-{
-	ask(STREAM);
-	codex_starts();
-	codex_says_text("x");
-	x.cut = true;
-	codex_says_text("y"); /* the server has had enough of this client */
-	assert_int_equal(codex.cancelled, 0);
-	request_done(&x);
-	assert_int_equal(codex.cancelled, 1);
 }
 
 /* --- whole answers -------------------------------------------------------------------------- */
@@ -238,22 +216,6 @@ only_the_first_call_counts_without_parallel_calls(void **state)
 }
 
 static void
-an_answer_without_the_required_call_is_an_error(void **state)
-{
-	ask(ASK(",\"tool_choice\":\"required\"" TOOLS));
-	codex_says_text("no");
-	codex_finishes(FINISH_STOP);
-	assert_int_equal(x.status, 502);
-	assert_non_null(strstr(answer_error(&x, "message"), "tool_choice"));
-	request_done(&x);
-	ask(ASK(",\"tool_choice\":\"required\"" TOOLS));
-	codex_calls(0, "{}");
-	codex_finishes(FINISH_TOOL_CALLS);
-	assert_int_equal(x.status, 200);
-	request_done(&x);
-}
-
-static void
 an_answer_over_the_limit_is_given_up(void **state)
 {
 	char long_text[RESPONSE_MAX / 2 + 2];
@@ -283,70 +245,22 @@ an_answer_over_the_limit_is_given_up(void **state)
 	request_done(&x);
 }
 
-/* --- refusals ------------------------------------------------------------------------------- */
-
-static void
-a_request_that_cannot_be_right_reaches_no_backend(void **state)
-{
-	ask("{");
-	assert_int_equal(x.status, 400);
-	assert_string_equal(answer_error(&x, "code"), "invalid_json");
-	request_done(&x);
-	ask(ASK(",\"logprobs\":true"));
-	assert_int_equal(x.status, 400);
-	assert_string_equal(answer_error(&x, "param"), "logprobs");
-	request_done(&x);
-	ask(ASK(",\"stream\":true,\"model\":\"gpt-nope\""));
-	assert_int_equal(x.status, 404);
-	assert_string_equal(answer_error(&x, "code"), "model_not_found");
-	request_done(&x);
-	assert_int_equal(codex.begun, 0);
-}
-
-static void
-what_is_ignored_is_said_in_a_header(void **state)
-{
-	ask(ASK(",\"temperature\":1,\"seed\":2"));
-	codex_finishes(FINISH_STOP);
-	assert_string_equal(x.added, "x-codex-ignored-params: temperature, seed\n");
-	request_done(&x);
-}
-
-static void
-a_client_that_goes_takes_its_turn_with_it(void **state)
-{
-	ask(ASK(""));
-	request_done(&x);
-	assert_int_equal(codex.cancelled, 1);
-	codex.usable = false; /* and from the queue */
-	turns_pump(api.turns);
-	ask(STREAM);
-	request_done(&x);
-	assert_int_equal(turns_stats(api.turns).waiting, 0);
-	assert_int_equal(codex.begun, 1);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		DIALECT_TESTS,
 		with_api(a_stream_has_role_deltas_finish_and_done),
 		with_api(usage_comes_last_when_asked_for),
 		with_api(reasoning_and_commentary_have_a_member_of_their_own),
 		with_api(calls_are_streamed_one_chunk_each),
 		with_api(headers_go_out_by_themselves_after_their_delay),
-		with_api(a_failure_before_the_headers_is_a_status),
 		with_api(a_failure_in_the_stream_is_told_in_the_stream),
-		with_api(a_client_that_is_cut_off_ends_the_turn),
 		with_api(a_whole_answer_comes_at_its_end),
 		with_api(a_second_try_forgets_the_first),
 		with_api(the_model_that_really_answers_is_named),
 		with_api(only_the_first_call_counts_without_parallel_calls),
-		with_api(an_answer_without_the_required_call_is_an_error),
 		with_api(an_answer_over_the_limit_is_given_up),
-		with_api(a_request_that_cannot_be_right_reaches_no_backend),
-		with_api(what_is_ignored_is_said_in_a_header),
-		with_api(a_client_that_goes_takes_its_turn_with_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

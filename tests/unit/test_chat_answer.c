@@ -149,8 +149,7 @@ chunks_have_the_shape_that_clients_expect(void **state)
 	size_t len = 0;
 
 	head_make(&head, "m");
-	role = chat_chunk(&head, json_pack("{s:s,s:s}", "role", "assistant", "content", ""), NULL,
-	                  &len);
+	role = chat_role_chunk(&head, &len);
 	(void)snprintf(expected, sizeof(expected),
 	               "{\"id\":\"%s\",\"object\":\"chat.completion.chunk\",\"created\":%lld,"
 	               "\"model\":\"m\",\"system_fingerprint\":\"fp_codex_sidecar_" SIDECAR_VERSION
@@ -160,7 +159,9 @@ chunks_have_the_shape_that_clients_expect(void **state)
 	assert_string_equal(role, expected);
 	assert_int_equal(len, strlen(role));
 	head.include_usage = true;
+	assert_true(chat_head_set_model(&head, "another"));
 	finish = chat_chunk(&head, json_object(), "stop", &len);
+	assert_non_null(strstr(finish, "\"model\":\"another\","));
 	assert_non_null(strstr(finish, "\"usage\":null,\"choices\":[{\"index\":0,\"delta\":{},"
 	                               "\"logprobs\":null,\"finish_reason\":\"stop\"}]}"));
 	last = chat_usage_chunk(&head, &usage, &len);

@@ -35,6 +35,15 @@
 #define USAGE                                                                                      \
 	"{\"method\":\"thread/tokenUsage/updated\",\"params\":{" IDS                               \
 	",\"tokenUsage\":{\"total\":{\"totalTokens\":15},\"last\":{\"totalTokens\":15}}}" AT
+#define FIGURES(total)                                                                             \
+	"\"usage\":{\"totalTokens\":" total ",\"inputTokens\":10,\"cachedInputTokens\":3,"         \
+	"\"cacheWriteInputTokens\":2,\"outputTokens\":5,\"reasoningOutputTokens\":1}"
+#define RESPONSE(figures, more)                                                                    \
+	"{\"method\":\"rawResponse/completed\",\"params\":{" IDS                                   \
+	",\"responseId\":\"resp_1\"," figures more "}" AT
+#define META                                                                                       \
+	",\"usageMetadata\":{\"amount\":null,\"metadata\":{\"input_tokens\":10,\"total_tokens\":"  \
+	"15}}"
 #define TURN_END(status, error)                                                                    \
 	"\"itemsView\":\"summary\",\"status\":\"" status "\",\"error\":" error                     \
 	",\"startedAt\":1795418970,\"completedAt\":1795418971,\"durationMs\":20}}" AT
@@ -49,14 +58,16 @@ static const struct {
 	const char *method;
 	const char *frame;
 } recorded[] = {
-	{NOTICE_TURN_STARTED,   "turn/started",              STARTED                },
-	{NOTICE_MESSAGE_BEGUN,  "item/started",              BEGUN("null")          },
-	{NOTICE_MESSAGE_BEGUN,  "item/started",              BEGUN("\"commentary\"")},
-	{NOTICE_ITEM_WHOLE,     "rawResponseItem/completed", WHOLE                  },
-	{NOTICE_ITEM_WHOLE,     "rawResponseItem/completed", INJECTED               },
-	{NOTICE_TOKEN_USAGE,    "thread/tokenUsage/updated", USAGE                  },
-	{NOTICE_TURN_COMPLETED, "turn/completed",            COMPLETED("tok0 ",       WELL)},
-	{NOTICE_THREAD_CLOSED,                     "thread/closed",                             CLOSED                },
+	{NOTICE_TURN_STARTED,  "turn/started",              STARTED                },
+	{NOTICE_MESSAGE_BEGUN, "item/started",              BEGUN("null")          },
+	{NOTICE_MESSAGE_BEGUN, "item/started",              BEGUN("\"commentary\"")},
+	{NOTICE_ITEM_WHOLE,    "rawResponseItem/completed", WHOLE                  },
+	{NOTICE_ITEM_WHOLE,    "rawResponseItem/completed", INJECTED               },
+	{NOTICE_RESPONSE,      "rawResponse/completed",     RESPONSE(FIGURES("15"),  META)},
+	{NOTICE_RESPONSE,                    "rawResponse/completed",                                 RESPONSE(FIGURES("0"),              "")},
+	{NOTICE_TOKEN_USAGE,                 "thread/tokenUsage/updated",                                            USAGE                                    },
+	{NOTICE_TURN_COMPLETED,               "turn/completed",COMPLETED("tok0 ",WELL)},
+	{NOTICE_THREAD_CLOSED,   "thread/closed",                           CLOSED										    },
 };
 
 static void
@@ -74,6 +85,23 @@ method_of(enum notice_kind kind)
 		if (recorded[i].kind == kind)
 			return recorded[i].method;
 	return "";
+}
+
+static void
+assert_response(const struct notice *n, const json_t *params)
+{
+	const json_t *usage = json_object_get(params, "usage");
+	const struct usage *u = &n->usage;
+
+	assert_same(n->response_id, n->response_id_len, json_object_get(params, "responseId"));
+	assert_int_equal(json_get_int(usage, "totalTokens", -1), u->total_tokens);
+	assert_int_equal(json_get_int(usage, "inputTokens", -1), u->input_tokens);
+	assert_int_equal(json_get_int(usage, "cachedInputTokens", -1), u->cached_input_tokens);
+	assert_int_equal(json_get_int(usage, "cacheWriteInputTokens", -1),
+	                 u->cache_write_input_tokens);
+	assert_int_equal(json_get_int(usage, "outputTokens", -1), u->output_tokens);
+	assert_int_equal(json_get_int(usage, "reasoningOutputTokens", -1),
+	                 u->reasoning_output_tokens);
 }
 
 /* Is n what jansson says of the same bytes, where they are JSON? False: they are not. */
@@ -96,6 +124,8 @@ agrees(const struct notice *n, const char *bytes, size_t len)
 		assert_same(n->item_id, n->item_id_len, json_object_get(item, "id"));
 	if (n->kind == NOTICE_ITEM_WHOLE && n->item_id_len > 0)
 		assert_string_equal(json_get_string(item, "role"), "assistant");
+	if (n->kind == NOTICE_RESPONSE)
+		assert_response(n, params);
 	if (n->kind == NOTICE_TURN_COMPLETED)
 		assert_string_equal(json_get_string(turn, "status"), "completed");
 	if (n->kind == NOTICE_MESSAGE_BEGUN && n->phase != NULL)
@@ -139,6 +169,12 @@ anything_else_is_left_to_the_parser(void **state)
 		"{\"method\":\"item/started\",\"params\":{\"item\":{\"type\":\"reasoning\","
 		"\"id\":\"rs_1\"}," IDS ",\"startedAtMs\":1}" AT,
 		BEGUN("7"),
+		/* figures that are none */
+		RESPONSE("\"usage\":null", ""),
+		RESPONSE(FIGURES("-1"), ""),
+		RESPONSE(FIGURES("1.5"), ""),
+		RESPONSE(FIGURES("1e3"), ""),
+		RESPONSE(FIGURES("9223372036854775808"), ""),
 		"{\"method\":\"turn/completed/x\",\"params\":{" THREAD "}" AT,
 	};
 	struct notice n;
@@ -210,29 +246,50 @@ a_text_of_any_length_is_not_looked_at(void **state)
 }
 
 static void
-the_head_of_an_answer_ends_with_the_id(void **state)
+answers_are_taken_with_their_one_word(void **state)
 {
-	static const char thread[] =
-		"{\"id\":207,\"result\":{\"thread\":{\"id\":\"01a2\",\"x\":1}}}";
-	static const char turn[] = "{\"id\":8,\"result\":{\"turn\":{\"id\":\"t\",\"items\":[]}}}";
+	static const struct {
+		const char *text;
+		unsigned long long id;
+		const char *member, *value;
+	} taken[] = {
+		{"{\"id\":207,\"result\":{\"thread\":{\"id\":\"01a2\",\"x\":1}}}", 207, "thread",
+	         "01a2"									       },
+		{"{\"id\":8,\"result\":{\"turn\":{\"id\":\"t\",\"items\":[]}}}",   8,   "turn",   "t" },
+		{"{\"id\":0,\"result\":{\"status\":\"unsubscribed\"}}",            0,   "status",
+	         "unsubscribed"								       },
+		{"{\"id\":1,\"result\":{}}",                                       1,   NULL,     NULL},
+	};
 	static const char *const left[] = {
-		"{\"id\":8,\"result\":{}}",
+		"{\"id\":8,\"result\":null}",
+		"{\"id\":8,\"result\":{\"x\":1}}",
+		"{\"id\":8,\"result\":{}} ",
+		"{\"id\":8,\"result\":{}",
+		"{\"id\":8,\"result\":{},\"error\":{}}",
+		"{\"id\":8,\"result\":{\"status\":\"a\",\"status\":\"b\"}}",
 		"{\"id\":\"8\",\"result\":{\"turn\":{\"id\":\"t\"}}}",
+		"{\"id\":-8,\"result\":{}}",
 		"{\"id\":8,\"error\":{\"code\":1}}",
 		"{\"id\":8,\"result\":{\"thread\":{\"x\":1,\"id\":\"t\"}}}",
 		"{\"id\":8,\"result\":{\"thread\":{\"id\":\"t\\u0041\"}}}",
 		"{\"id\":8,\"result\":{\"thread\":{\"id\":\"t",
 	};
-	unsigned long long id;
-	size_t head;
+	struct answer a;
 
-	assert_true(answer_scan(&id, &head, thread, sizeof(thread) - 1));
-	assert_int_equal(id, 207);
-	assert_int_equal(head, strlen("{\"id\":207,\"result\":{\"thread\":{\"id\":\"01a2\""));
-	assert_true(answer_scan(&id, &head, turn, sizeof(turn) - 1));
-	assert_int_equal(id, 8);
+	for (size_t i = 0; i < NELEM(taken); i++) {
+		assert_true(answer_scan(&a, taken[i].text, strlen(taken[i].text)));
+		assert_int_equal(a.id, taken[i].id);
+		if (taken[i].member == NULL) {
+			assert_null(a.member);
+			continue;
+		}
+		assert_string_equal(a.member, taken[i].member);
+		assert_int_equal(a.value_len, strlen(taken[i].value));
+		assert_memory_equal(a.value, taken[i].value, a.value_len);
+	}
 	for (size_t i = 0; i < NELEM(left); i++)
-		assert_false(answer_scan(&id, &head, left[i], strlen(left[i])));
+		if (answer_scan(&a, left[i], strlen(left[i])))
+			fail_msg("taken: %s", left[i]);
 }
 
 int
@@ -244,7 +301,7 @@ main(void)
 		cmocka_unit_test(any_cut_is_left_or_is_no_json),
 		cmocka_unit_test(with_any_byte_changed_it_is_left_or_agrees),
 		cmocka_unit_test(a_text_of_any_length_is_not_looked_at),
-		cmocka_unit_test(the_head_of_an_answer_ends_with_the_id),
+		cmocka_unit_test(answers_are_taken_with_their_one_word),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

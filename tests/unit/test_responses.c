@@ -1,6 +1,10 @@
 /* A response from its body to its last byte, over a model that the test plays. */
 #include "tests/unit/responses_fixture.h"
 
+#define IMPOSSIBLE "background"
+#define IGNORED    "max_output_tokens"
+#include "tests/unit/dialect_tests.h"
+
 #define ADDED      "response.output_item.added"
 #define DONE       "response.output_item.done"
 #define PART_ADDED "response.content_part.added"
@@ -218,19 +222,6 @@ headers_go_out_by_themselves_after_their_delay(void **state)
 }
 
 static void
-a_failure_before_the_headers_is_a_status(void **state)
-{
-	ask(STREAM);
-	codex_fails(FAILURE_RATE_LIMITED);
-	assert_int_equal(x.status, 429);
-	assert_string_equal(answer_error(&x, "code"), "rate_limit_exceeded");
-	/* the answer waits for its reader: nothing may be added to it meanwhile */
-	pass_time(&loop, HEADER_DELAY_MS + KEEPALIVE_MS);
-	assert_false(x.streaming);
-	request_done(&x);
-}
-
-static void
 a_failure_in_the_stream_is_an_error_and_a_failed_response(void **state)
 {
 	static const struct {
@@ -260,19 +251,6 @@ a_failure_in_the_stream_is_an_error_and_a_failed_response(void **state)
 		assert_int_equal(codex.begun, i + 1); /* no second try: part has been read */
 		request_done(&x);
 	}
-}
-
-static void
-a_client_that_is_cut_off_ends_the_turn(void **state)
-{
-	ask(STREAM);
-	codex_starts();
-	codex_says_text("x");
-	x.cut = true;
-	codex_says_text("y"); /* the server has had enough of this client */
-	assert_int_equal(codex.cancelled, 0);
-	request_done(&x);
-	assert_int_equal(codex.cancelled, 1);
 }
 
 /* --- whole answers -------------------------------------------------------------------------- */
@@ -401,22 +379,6 @@ only_the_first_call_counts_without_parallel_calls(void **state)
 }
 
 static void
-an_answer_without_the_required_call_is_an_error(void **state)
-{
-	ask(ASK(",\"tool_choice\":\"required\"" TOOLS));
-	codex_says_text("no");
-	codex_finishes(FINISH_STOP);
-	assert_int_equal(x.status, 502);
-	assert_non_null(strstr(answer_error(&x, "message"), "tool_choice"));
-	request_done(&x);
-	ask(ASK(",\"tool_choice\":\"required\"" TOOLS));
-	codex_calls_tool(NULL, "f", "{}");
-	codex_finishes(FINISH_TOOL_CALLS);
-	assert_int_equal(x.status, 200);
-	request_done(&x);
-}
-
-static void
 an_answer_that_is_no_json_object_is_an_error(void **state)
 {
 	static const char format[] = ASK(",\"text\":{\"format\":{\"type\":\"json_object\"}}");
@@ -462,49 +424,6 @@ an_answer_over_the_limit_is_given_up(void **state)
 	assert_non_null(strstr(answer_text(&x), "response_too_large"));
 	assert_true(x.ended);
 	request_done(&x);
-}
-
-/* --- refusals ------------------------------------------------------------------------------- */
-
-static void
-a_request_that_cannot_be_right_reaches_no_backend(void **state)
-{
-	ask("{");
-	assert_int_equal(x.status, 400);
-	assert_string_equal(answer_error(&x, "code"), "invalid_json");
-	request_done(&x);
-	ask(ASK(",\"background\":true"));
-	assert_int_equal(x.status, 400);
-	assert_string_equal(answer_error(&x, "param"), "background");
-	request_done(&x);
-	ask(ASK(",\"stream\":true,\"model\":\"gpt-nope\""));
-	assert_int_equal(x.status, 404);
-	assert_string_equal(answer_error(&x, "code"), "model_not_found");
-	request_done(&x);
-	assert_int_equal(codex.begun, 0);
-}
-
-static void
-what_is_ignored_is_said_in_a_header(void **state)
-{
-	ask(ASK(",\"temperature\":1,\"max_output_tokens\":20"));
-	codex_finishes(FINISH_STOP);
-	assert_string_equal(x.added, "x-codex-ignored-params: temperature, max_output_tokens\n");
-	request_done(&x);
-}
-
-static void
-a_client_that_goes_takes_its_turn_with_it(void **state)
-{
-	ask(ASK(""));
-	request_done(&x);
-	assert_int_equal(codex.cancelled, 1);
-	codex.usable = false; /* and from the queue */
-	turns_pump(api.turns);
-	ask(STREAM);
-	request_done(&x);
-	assert_int_equal(turns_stats(api.turns).waiting, 0);
-	assert_int_equal(codex.begun, 1);
 }
 
 /* --- later ---------------------------------------------------------------------------------- */
@@ -574,6 +493,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		DIALECT_TESTS,
 		with_api(a_stream_of_text_has_its_events_in_the_official_order),
 		with_api(reasoning_has_parts_and_comes_before_what_follows),
 		with_api(encrypted_reasoning_is_shown_to_those_who_ask_only),
@@ -582,21 +502,15 @@ main(void)
 		with_api(calls_of_functions_and_of_custom_tools_have_events_of_their_own),
 		with_api(arguments_that_hold_no_input_are_the_input),
 		with_api(headers_go_out_by_themselves_after_their_delay),
-		with_api(a_failure_before_the_headers_is_a_status),
 		with_api(a_failure_in_the_stream_is_an_error_and_a_failed_response),
-		with_api(a_client_that_is_cut_off_ends_the_turn),
 		with_api(a_whole_answer_comes_at_its_end),
 		with_api(a_refusal_is_a_message_with_a_part_of_its_own),
 		with_api(an_answer_that_is_cut_is_incomplete),
 		with_api(a_second_try_forgets_the_first),
 		with_api(the_model_that_really_answers_is_named),
 		with_api(only_the_first_call_counts_without_parallel_calls),
-		with_api(an_answer_without_the_required_call_is_an_error),
 		with_api(an_answer_that_is_no_json_object_is_an_error),
 		with_api(an_answer_over_the_limit_is_given_up),
-		with_api(a_request_that_cannot_be_right_reaches_no_backend),
-		with_api(what_is_ignored_is_said_in_a_header),
-		with_api(a_client_that_goes_takes_its_turn_with_it),
 		with_api(a_response_can_be_asked_for_until_it_is_deleted),
 		with_api(what_failed_or_shall_not_be_kept_is_not),
 	};
