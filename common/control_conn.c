@@ -555,12 +555,6 @@ control_conn_peer_uid(const struct control_conn *c)
 	return c->peer.uid;
 }
 
-gid_t
-control_conn_peer_gid(const struct control_conn *c)
-{
-	return c->peer.gid;
-}
-
 bool
 control_conn_peer_in_group(const struct control_conn *c, gid_t gid)
 {

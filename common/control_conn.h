@@ -51,7 +51,6 @@ void control_conn_finish(struct control_conn *conn, uint64_t deadline_ms);
 
 pid_t control_conn_peer_pid(const struct control_conn *conn);
 uid_t control_conn_peer_uid(const struct control_conn *conn);
-gid_t control_conn_peer_gid(const struct control_conn *conn);
 /* By its primary or a supplementary group, as they were when it connected. */
 bool control_conn_peer_in_group(const struct control_conn *conn, gid_t gid);
 void *control_conn_data(const struct control_conn *conn); /* the owner's own note on it */

@@ -215,14 +215,6 @@ on_connection(uv_stream_t *listener, int status)
 	}
 }
 
-void
-control_server_each(struct control_server *s, void (*fn)(void *arg, struct control_conn *conn),
-                    void *arg)
-{
-	for (size_t i = 0; i < s->count; i++)
-		fn(arg, s->conns[i]);
-}
-
 /* --- the server ----------------------------------------------------------------------------- */
 
 static void

@@ -15,9 +15,6 @@ struct control_server;
 int
 control_server_new(struct control_server **out, uv_loop_t *loop, const char *path, gid_t gid,
                    const struct control_handlers *handlers, void *arg, struct err *err) MUST_CHECK;
-/* Calls fn for each open connection. */
-void control_server_each(struct control_server *s, void (*fn)(void *arg, struct control_conn *conn),
-                         void *arg);
 /* Idempotent. Removes the socket file, closes the listener and all connections; fn when all gone.
  */
 void control_server_close(struct control_server *s, void (*fn)(void *arg), void *arg);

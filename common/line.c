@@ -98,12 +98,3 @@ line_buf_feed(struct line_buf *lb, const void *data, size_t len, line_fn fn, voi
 	give_back(lb);
 	return r < 0 ? r : 0;
 }
-
-int
-line_buf_flush(struct line_buf *lb, line_fn fn, void *arg)
-{
-	int r = lb->len > 0 ? hand_out(lb, fn, arg) : 0;
-
-	give_back(lb);
-	return r < 0 ? r : 0;
-}

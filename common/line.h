@@ -15,7 +15,5 @@ void line_buf_free(struct line_buf *lb);         /* NULL is fine */
 /* 0, -EMSGSIZE when a line outgrows max_bytes, -ENOMEM, or what fn returned. */
 int
 line_buf_feed(struct line_buf *lb, const void *data, size_t len, line_fn fn, void *arg) MUST_CHECK;
-/* Hands the unterminated rest, if any, to fn: for streams whose last line may lack its newline. */
-int line_buf_flush(struct line_buf *lb, line_fn fn, void *arg) MUST_CHECK;
 
 #endif

@@ -40,13 +40,6 @@ static const char *const level_names[] = {
 	[LOG_LEVEL_DEBUG] = "debug",
 };
 
-static const char *const format_names[] = {
-	[LOG_FORMAT_AUTO] = "auto",
-	[LOG_FORMAT_JSON] = "json",
-	[LOG_FORMAT_HUMAN] = "human",
-	[LOG_FORMAT_JOURNAL] = "journal",
-};
-
 /* --- set-up --------------------------------------------------------------------------------- */
 
 /* systemd.exec(5): JOURNAL_STREAM names the device and inode of the journal's end; it is inherited
@@ -96,17 +89,6 @@ log_level_parse(enum log_level *out, const char *name)
 	if (i < 0)
 		return i;
 	*out = (enum log_level)i;
-	return 0;
-}
-
-int
-log_format_parse(enum log_format *out, const char *name)
-{
-	int i = find_name(format_names, NELEM(format_names), name);
-
-	if (i < 0)
-		return i;
-	*out = (enum log_format)i;
 	return 0;
 }
 

@@ -24,9 +24,8 @@ enum log_format {
 
 /* program: static string, shown in each line. May be called again. Never allocates, never fails. */
 void log_init(const char *program, enum log_level level, enum log_format format);
-/* 0 or -EINVAL; names: error warning info debug / auto json human journal. */
+/* 0 or -EINVAL; names: error warning info debug. */
 int log_level_parse(enum log_level *out, const char *name) MUST_CHECK;
-int log_format_parse(enum log_format *out, const char *name) MUST_CHECK;
 enum log_level log_level(void);
 
 /* Does the reader of stderr lag behind? There is still room for a few lines; one that does not fit

@@ -525,14 +525,7 @@ on_timer(uv_timer_t *timer)
 }
 
 struct turn *
-turn_submit(struct turns *ts, struct conversation *c, event_fn on_event, void *arg)
-{
-	return turn_submit_for(ts, c, 0, on_event, arg);
-}
-
-struct turn *
-turn_submit_for(struct turns *ts, struct conversation *c, unsigned key, event_fn on_event,
-                void *arg)
+turn_submit(struct turns *ts, struct conversation *c, unsigned key, event_fn on_event, void *arg)
 {
 	struct turn *t = calloc(1, sizeof(*t));
 

@@ -61,14 +61,12 @@ void turns_drain(struct turns *ts, uint64_t deadline_ms, void (*done)(void *arg,
                  void *arg);
 
 /* Takes the conversation over. Events come later, never from inside; after FINISHED or FAILED the
- * pointer is dead. NULL: no memory (the conversation is freed all the same). */
-struct turn *turn_submit(struct turns *ts, struct conversation *c, event_fn on_event, void *arg);
-/* The same for one of several keys (any number): those who wait are taken in turn, a key at a time,
- * so that nobody waits behind all that another has asked for; nor is a queue that is full of one
- * key's turns full for another: the newest of them is failed with FAILURE_QUEUE_FULL instead.
- * turn_submit is for key 0. */
-struct turn *turn_submit_for(struct turns *ts, struct conversation *c, unsigned key,
-                             event_fn on_event, void *arg);
+ * pointer is dead. NULL: no memory (the conversation is freed all the same).
+ * key: any number. Those who wait are taken in turn, a key at a time, so that nobody waits behind
+ * all that another has asked for; nor is a queue that is full of one key's turns full for another:
+ * the newest of them is failed with FAILURE_QUEUE_FULL instead. */
+struct turn *
+turn_submit(struct turns *ts, struct conversation *c, unsigned key, event_fn on_event, void *arg);
 /* Content has left for the caller: from now on the turn cannot be begun again. */
 void turn_commit(struct turn *t);
 /* The caller has gone. No event follows; the pointer is dead. */

@@ -467,12 +467,6 @@ app_pause(struct app *a, const char *why, uint64_t pause_ms)
 }
 
 void
-app_unwell(struct app *a, const char *why)
-{
-	feed(a, APP_EV_UNWELL, why);
-}
-
-void
 app_hurry(struct app *a)
 {
 	a->kill_at_ms = uv_now(a->loop) + HURRY_MS;

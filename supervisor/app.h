@@ -99,7 +99,6 @@ void app_stop(struct app *a, const char *why);
 void app_restart(struct app *a, const char *why);
 /* Planned, like a restart, but it is started again only after a pause. Only for one that runs. */
 void app_pause(struct app *a, const char *why, uint64_t pause_ms);
-void app_unwell(struct app *a, const char *why);
 void app_hurry(struct app *a);
 void app_drained(struct app *a);
 void app_tell_ready(struct app *a);

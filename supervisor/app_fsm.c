@@ -42,13 +42,11 @@ static const struct rule rules[] = {
 	{APP_STARTING, ANY,   ANY,   APP_EV_SPAWN_FAILED, APP_STOPPING, SWEEP, ANY,   APP_DO_SWEEP     },
 	{APP_STARTING, ANY,   ANY,   APP_EV_READY,        APP_READY,    NONE,  ANY,   0                },
 	{APP_STARTING, ANY,   ANY,   APP_EV_TIMER,        APP_STOPPING, TERM,  ANY,   APP_DO_TERM      },
-	{APP_STARTING, ANY,   ANY,   APP_EV_UNWELL,       APP_STOPPING, TERM,  ANY,   APP_DO_TERM      },
 	{APP_STARTING, ANY,   ANY,   APP_EV_EXIT,         APP_STOPPING, SWEEP, ANY,   APP_DO_SWEEP     },
 	{APP_STARTING, ANY,   ANY,   APP_EV_STOP,         APP_STOPPING, TERM,  DOWN,  APP_DO_TERM      },
 	{APP_STARTING, ANY,   ANY,   APP_EV_RESTART,      APP_STOPPING, TERM,  AGAIN, APP_DO_TERM      },
 	{APP_STARTING, ANY,   ANY,   APP_EV_PAUSE,        APP_STOPPING, TERM,  LATER, APP_DO_TERM      },
 
-	{APP_READY,    ANY,   ANY,   APP_EV_UNWELL,       APP_STOPPING, TERM,  ANY,   APP_DO_TERM      },
 	{APP_READY,    ANY,   ANY,   APP_EV_EXIT,         APP_STOPPING, SWEEP, ANY,   APP_DO_SWEEP     },
 	{APP_READY,    ANY,   ANY,   APP_EV_STOP,         APP_STOPPING, DRAIN, DOWN,  APP_DO_DRAIN     },
 	{APP_READY,    ANY,   ANY,   APP_EV_RESTART,      APP_STOPPING, DRAIN, AGAIN, APP_DO_DRAIN     },
@@ -74,7 +72,6 @@ static const struct rule rules[] = {
 	{APP_STOPPING, DRAIN, ANY,   APP_EV_DRAINED,      APP_STOPPING, TERM,  ANY,   APP_DO_TERM      },
 	{APP_STOPPING, DRAIN, ANY,   APP_EV_TIMER,        APP_STOPPING, TERM,  ANY,   APP_DO_TERM      },
 	{APP_STOPPING, DRAIN, ANY,   APP_EV_HURRY,        APP_STOPPING, TERM,  ANY,   APP_DO_TERM      },
-	{APP_STOPPING, DRAIN, ANY,   APP_EV_UNWELL,       APP_STOPPING, TERM,  ANY,   APP_DO_TERM      },
 	{APP_STOPPING, TERM,  ANY,   APP_EV_TIMER,        APP_STOPPING, TERM2, ANY,   APP_DO_TERM      },
 	{APP_STOPPING, TERM,  ANY,   APP_EV_HURRY,        APP_STOPPING, TERM2, ANY,   APP_DO_TERM      },
 	{APP_STOPPING, TERM2, ANY,   APP_EV_TIMER,        APP_STOPPING, KILL,  ANY,   APP_DO_KILL      },
@@ -176,11 +173,11 @@ app_event_name(enum app_event ev)
 		[APP_EV_START] = "start",     [APP_EV_STOP] = "stop",
 		[APP_EV_RESTART] = "restart", [APP_EV_PAUSE] = "pause",
 		[APP_EV_GO] = "go",           [APP_EV_SPAWN_FAILED] = "spawn failed",
-		[APP_EV_READY] = "ready",     [APP_EV_UNWELL] = "unwell",
-		[APP_EV_TIMER] = "timer",     [APP_EV_DRAINED] = "drained",
-		[APP_EV_HURRY] = "hurry",     [APP_EV_EXIT] = "exit",
-		[APP_EV_SWEPT] = "swept",     [APP_EV_RETRY] = "retry",
-		[APP_EV_GIVE_UP] = "give up", [APP_EV_LEAVE] = "leave",
+		[APP_EV_READY] = "ready",     [APP_EV_TIMER] = "timer",
+		[APP_EV_DRAINED] = "drained", [APP_EV_HURRY] = "hurry",
+		[APP_EV_EXIT] = "exit",       [APP_EV_SWEPT] = "swept",
+		[APP_EV_RETRY] = "retry",     [APP_EV_GIVE_UP] = "give up",
+		[APP_EV_LEAVE] = "leave",
 	};
 
 	return names[ev];

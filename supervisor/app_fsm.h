@@ -40,7 +40,6 @@ enum app_event {
 	APP_EV_GO,      /* nothing has to come first any more */
 	APP_EV_SPAWN_FAILED,
 	APP_EV_READY,
-	APP_EV_UNWELL,  /* a probe or a watchdog gave it up */
 	APP_EV_TIMER,   /* the timer of the state or phase ran out */
 	APP_EV_DRAINED, /* it says it has finished its work, or cannot be asked */
 	APP_EV_HURRY,   /* somebody is impatient: skip the rest of this phase */

@@ -28,8 +28,6 @@ struct watch {
 struct reaper {
 	uv_signal_t sigchld;
 	struct watch *watches;
-	void (*on_orphan)(void *arg);
-	void *on_orphan_arg;
 	void (*on_closed)(void *arg);
 	void *on_closed_arg;
 	bool closing;
@@ -48,7 +46,6 @@ find_watch(struct reaper *r, pid_t pid)
 void
 reaper_collect(struct reaper *r)
 {
-	bool orphans = false;
 	int status;
 	pid_t pid;
 
@@ -57,15 +54,12 @@ reaper_collect(struct reaper *r)
 
 		if (w == NULL) {
 			log_debug("reaped an orphan, pid %d", (int)pid);
-			orphans = true;
 			continue;
 		}
 		*at = w->next;
 		w->fn(w->arg, status);
 		free(w);
 	}
-	if (orphans && r->on_orphan != NULL)
-		r->on_orphan(r->on_orphan_arg);
 }
 
 static void
@@ -118,13 +112,6 @@ reaper_unwatch(struct reaper *r, pid_t pid)
 		*at = w->next;
 		free(w);
 	}
-}
-
-void
-reaper_on_orphan(struct reaper *r, void (*fn)(void *arg), void *arg)
-{
-	r->on_orphan = fn;
-	r->on_orphan_arg = arg;
 }
 
 static ssize_t

@@ -18,8 +18,6 @@ int reaper_new(struct reaper **out, uv_loop_t *loop) MUST_CHECK;
 int reaper_watch(struct reaper *r, pid_t pid, reaper_fn fn, void *arg) MUST_CHECK;
 /* Forgets the watch; the pid is reaped all the same. */
 void reaper_unwatch(struct reaper *r, pid_t pid);
-/* Called after orphans (children that nobody watches) were reaped. */
-void reaper_on_orphan(struct reaper *r, void (*fn)(void *arg), void *arg);
 /* Looks at once, without waiting for SIGCHLD to come round the loop. */
 void reaper_collect(struct reaper *r);
 /* Sends sig to every orphan that is left of a dead app: of its session, or with `marker` (a whole

@@ -310,8 +310,8 @@ chat_choice_begin(struct chat_choice *choice, struct conversation *conversation)
 			return false;
 		}
 	}
-	choice->turn = turn_submit_for(c->api->turns, conversation, (unsigned)http_caller(c->x),
-	                               on_event, choice);
+	choice->turn = turn_submit(c->api->turns, conversation, (unsigned)http_caller(c->x),
+	                           on_event, choice);
 	return choice->turn != NULL;
 }
 

@@ -20,8 +20,8 @@ param_wrong_type(struct param_reader *r, const char *name, const char *wanted)
 	                         wanted);
 }
 
-bool
-param_unsupported(struct param_reader *r, const char *name, const char *what)
+static bool
+unsupported(struct param_reader *r, const char *name, const char *what)
 {
 	return api_error_invalid(r->error, "unsupported_parameter", name,
 	                         "Unsupported parameter: '%s' %s.", name, what);
@@ -69,7 +69,7 @@ param_ignored(struct param_reader *r, const char *name, json_t *value)
 bool
 param_refused(struct param_reader *r, const char *name, json_t *value)
 {
-	return param_unsupported(r, name, "is not available through Codex");
+	return unsupported(r, name, "is not available through Codex");
 }
 
 bool

@@ -56,7 +56,6 @@ void request_fini(struct request *r);
 
 /* Each of these says what is wrong in *r->error, and returns false. */
 bool param_wrong_type(struct param_reader *r, const char *name, const char *wanted);
-bool param_unsupported(struct param_reader *r, const char *name, const char *what);
 bool param_unsupported_value(struct param_reader *r, const char *name, const char *what);
 bool param_invalid_value(struct param_reader *r, const char *name, const char *what);
 bool param_missing(struct param_reader *r, const char *name);

@@ -219,8 +219,7 @@ submit(struct responses *r)
 			return false;
 	}
 	r->request.base.conversation = NULL; /* the turn's now */
-	r->turn =
-		turn_submit_for(api->turns, conversation, (unsigned)http_caller(r->x), on_event, r);
+	r->turn = turn_submit(api->turns, conversation, (unsigned)http_caller(r->x), on_event, r);
 	return r->turn != NULL;
 }
 

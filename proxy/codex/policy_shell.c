@@ -63,16 +63,22 @@ command(struct parser *p)
 /* --- words ---------------------------------------------------------------------------------- */
 
 static bool
+read_end_of_quote(struct parser *p)
+{
+	if (p->at >= p->len)
+		return fail(p, "a quote without its end");
+	p->at++;
+	return true;
+}
+
+static bool
 read_single_quoted(struct parser *p)
 {
 	for (p->at++; p->at < p->len && peek(p, 0) != '\''; p->at++) {
 		if (!put(p, peek(p, 0)))
 			return false;
 	}
-	if (p->at >= p->len)
-		return fail(p, "a quote without its end");
-	p->at++;
-	return true;
+	return read_end_of_quote(p);
 }
 
 /* "$" means itself where nothing that could be a name or a quote follows. */
@@ -98,10 +104,7 @@ read_double_quoted(struct parser *p)
 		if (!put(p, c))
 			return false;
 	}
-	if (p->at >= p->len)
-		return fail(p, "a quote without its end");
-	p->at++;
-	return true;
+	return read_end_of_quote(p);
 }
 
 static bool

@@ -270,8 +270,7 @@ and_back_again(void **state)
 static void
 a_new_one_that_does_not_become_ready_is_given_up(void **state)
 {
-	static const enum app_event ends[] = {APP_EV_EXIT, APP_EV_TIMER, APP_EV_UNWELL,
-	                                      APP_EV_SPAWN_FAILED};
+	static const enum app_event ends[] = {APP_EV_EXIT, APP_EV_TIMER, APP_EV_SPAWN_FAILED};
 
 	for (size_t i = 0; i < NELEM(ends); i++) {
 		instance_replace(in, "why not");

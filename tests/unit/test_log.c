@@ -354,17 +354,13 @@ a_reader_that_is_gone_is_no_reason_to_die(void **state)
 }
 
 static void
-names_of_levels_and_formats_are_known(void **state)
+names_of_levels_are_known(void **state)
 {
 	enum log_level level;
-	enum log_format format;
 
 	assert_int_equal(log_level_parse(&level, "debug"), 0);
 	assert_int_equal(level, LOG_LEVEL_DEBUG);
 	assert_int_equal(log_level_parse(&level, "loud"), -EINVAL);
-	assert_int_equal(log_format_parse(&format, "human"), 0);
-	assert_int_equal(format, LOG_FORMAT_HUMAN);
-	assert_int_equal(log_format_parse(&format, ""), -EINVAL);
 }
 
 #define captured(test) cmocka_unit_test_setup_teardown(test, capture, release)
@@ -387,7 +383,7 @@ main(void)
 		captured(whoever_asks_is_told_that_the_reader_lags_behind),
 		captured(a_socket_that_nobody_reads_does_not_stop_us_either),
 		captured(a_reader_that_is_gone_is_no_reason_to_die),
-		cmocka_unit_test(names_of_levels_and_formats_are_known),
+		cmocka_unit_test(names_of_levels_are_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

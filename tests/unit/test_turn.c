@@ -29,7 +29,7 @@ events_never_come_from_inside_submit(void **state)
 	struct caller *c = &callers[0];
 
 	open_turns(1, 1);
-	c->turn = turn_submit(turns, conversation_new(), on_event, c);
+	c->turn = turn_submit(turns, conversation_new(), 0, on_event, c);
 	assert_string_equal(c->heard, "");
 	assert_string_equal(turn_thread_id(c->turn), "");
 	run_loop(&loop);
@@ -74,7 +74,7 @@ an_unknown_model_is_told_at_once(void **state)
 	(void)submit(1); /* the only slot, and no queue: it is told all the same */
 	models = MODEL_UNKNOWN;
 	conversation->model = strdup("gpt-nope");
-	c->turn = turn_submit(turns, conversation, on_event, c);
+	c->turn = turn_submit(turns, conversation, 0, on_event, c);
 	run_loop(&loop);
 	assert_failed(c, "X", FAILURE_MODEL_NOT_FOUND);
 	assert_non_null(strstr(c->failure.message, "gpt-nope"));
@@ -118,7 +118,7 @@ an_image_that_nobody_may_fetch_is_refused_before_the_queue(void **state)
 	conversation->items = json_pack("[{s:s,s:[{s:s,s:s,s:s}]}]", "type", "message", "content",
 	                                "type", "input_image", "image_url", "https://a.example/b",
 	                                "param", "input[0].content[0].image_url");
-	c->turn = turn_submit(turns, conversation, on_event, c);
+	c->turn = turn_submit(turns, conversation, 0, on_event, c);
 	run_loop(&loop);
 	assert_failed(c, "MX", FAILURE_INVALID_REQUEST);
 	assert_string_equal(c->failure.upstream_param, "input[0].content[0].image_url");
@@ -135,7 +135,7 @@ several_keys_are_served_in_turn(void **state)
 	open_turns(1, 5);
 	for (unsigned i = 0; i < 5; i++)
 		callers[i].turn =
-			turn_submit_for(turns, conversation_new(), keys[i], on_event, &callers[i]);
+			turn_submit(turns, conversation_new(), keys[i], on_event, &callers[i]);
 	run_loop(&loop);
 	codex_finishes(FINISH_STOP); /* of key 1 */
 	assert_string_equal(callers[1].heard, "M");
@@ -152,8 +152,8 @@ a_turn_gives_its_place_up_to_a_key_that_has_none(void **state)
 {
 	open_turns(1, 2);
 	for (unsigned i = 0; i < 4; i++) {
-		callers[i].turn = turn_submit_for(turns, conversation_new(), i == 3 ? 2 : 1,
-		                                  on_event, &callers[i]);
+		callers[i].turn = turn_submit(turns, conversation_new(), i == 3 ? 2 : 1, on_event,
+		                              &callers[i]);
 		run_loop(&loop);
 	}
 	assert_failed(&callers[2], "MX", FAILURE_QUEUE_FULL);
@@ -264,7 +264,7 @@ static void
 a_turn_may_be_cancelled_before_it_begins(void **state)
 {
 	open_turns(1, 1);
-	callers[0].turn = turn_submit(turns, conversation_new(), on_event, &callers[0]);
+	callers[0].turn = turn_submit(turns, conversation_new(), 0, on_event, &callers[0]);
 	cancel(0);
 	run_loop(&loop);
 	assert_string_equal(callers[0].heard, "");

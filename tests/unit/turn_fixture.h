@@ -143,7 +143,7 @@ submit(unsigned number)
 	struct caller *c = &callers[number];
 
 	c->heard[0] = '\0';
-	c->turn = turn_submit(turns, conversation_new(), on_event, c);
+	c->turn = turn_submit(turns, conversation_new(), 0, on_event, c);
 	assert_non_null(c->turn);
 	run_loop(&loop);
 	return c;
