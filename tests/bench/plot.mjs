@@ -1,5 +1,5 @@
 // The figures as a picture: a row for each measure with a budget, a dot for each who was measured, on a
-// logarithmic scale of how many times the budget it is. Readable on light and on dark.
+// logarithmic scale of how many times the budget it is (a tenth at least). Readable on light and on dark.
 import { measures } from './measures.mjs';
 
 const LEFT = 390; // where the scale begins
@@ -10,6 +10,7 @@ const TOP = 64;
 const BOTTOM = 44;
 
 const style = `
+.back { fill: #ffffff; }
 text { font: 13px system-ui, sans-serif; fill: #1f2328; }
 .small { font-size: 11px; fill: #59636e; }
 .grid { stroke: #d1d9e0; }
@@ -19,6 +20,7 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328; }
 .floor { fill: #59636e; }
 .before { fill: #cf5b00; }
 @media (prefers-color-scheme: dark) {
+  .back { fill: #0d1117; }
   text { fill: #e6edf3; }
   .small { fill: #9198a1; }
   .grid { stroke: #3d444d; }
@@ -35,7 +37,7 @@ const escaped = (text) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;');
 function rowsOf(figures, number) {
   return measures.filter((m) => figures[m.key] && m.budget && !m.least).map((m) => {
     const { value, floor } = figures[m.key];
-    const dot = (kind, it) => ({ kind, times: Math.max(it, m.budget / 100) / m.budget, label: number(it) });
+    const dot = (kind, it) => ({ kind, times: Math.max(it, m.budget / 10) / m.budget, label: number(it) });
     const dots = [dot('ours', value)];
     if (floor !== undefined) dots.push(dot('floor', floor));
     if (m.predecessor !== undefined) dots.push(dot('before', m.predecessor));
@@ -52,7 +54,7 @@ export function plot({ machine, figures }, number) {
   const x = (times) => LEFT + (WIDTH * (Math.log10(times) - least)) / (most - least);
   const height = TOP + rows.length * ROW + BOTTOM;
   const at = (value) => value.toFixed(1);
-  const out = [];
+  const out = [`<rect class="back" width="${LEFT + WIDTH + RIGHT}" height="${height}" rx="8"/>`];
   const legend = [['ours', 'codex-proxy'], ['floor', 'HAProxy, bare client'], ['before', 'the TypeScript predecessor']];
   let left = LEFT;
   for (const [kind, text] of legend) {
