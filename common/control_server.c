@@ -14,11 +14,15 @@
 
 /* One byte is for the name under which it is made. */
 #define CONTROL_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 2)
-#define PARTING_MS       500 /* for answers on their way when the server closes */
+#define PARTING_MS       500  /* for answers on their way when the server closes */
+#define LOOK_MS          5000 /* is the file still there? */
 
 struct control_server {
-	uv_pipe_t listener;
-	bool listening; /* the handle is open */
+	uv_pipe_t listeners[2]; /* the second one: when the file was gone, and is made again */
+	unsigned current;
+	bool listening[2]; /* these handles are open */
+	uv_timer_t look;
+	bool looking; /* this one too */
 	char *path;
 	dev_t dev; /* of the socket file that we made */
 	ino_t ino;
@@ -111,7 +115,7 @@ remove_file(const struct control_server *s)
 static void
 end_if_all_gone(struct control_server *s)
 {
-	if (!s->closing || s->listening || s->open > 0)
+	if (!s->closing || s->listening[0] || s->listening[1] || s->looking || s->open > 0)
 		return;
 	if (s->on_closed != NULL)
 		s->on_closed(s->on_closed_arg);
@@ -222,7 +226,16 @@ on_listener_closed(uv_handle_t *handle)
 {
 	struct control_server *s = handle->data;
 
-	s->listening = false;
+	s->listening[handle == (uv_handle_t *)&s->listeners[1]] = false;
+	end_if_all_gone(s);
+}
+
+static void
+on_look_closed(uv_handle_t *handle)
+{
+	struct control_server *s = handle->data;
+
+	s->looking = false;
 	end_if_all_gone(s);
 }
 
@@ -237,35 +250,60 @@ control_server_close(struct control_server *s, void (*fn)(void *arg), void *arg)
 		return;
 	s->closing = true;
 	remove_file(s);
-	uv_close((uv_handle_t *)&s->listener, on_listener_closed);
+	uv_close((uv_handle_t *)&s->listeners[s->current], on_listener_closed);
+	uv_close((uv_handle_t *)&s->look, on_look_closed);
 	for (size_t i = 0; i < s->count; i++)
 		control_conn_finish(s->conns[i], PARTING_MS);
 }
 
-/* fd: taken over. On failure the handle is closed by the loop, which then frees s. */
+/* fd: taken over. On failure too the handle is open, and the current one. */
 static int
-start_listening(struct control_server *s, uv_loop_t *loop, int fd, struct err *err)
+start_listening(struct control_server *s, unsigned which, uv_loop_t *loop, int fd, struct err *err)
 {
+	uv_pipe_t *listener = &s->listeners[which];
 	struct stat st;
 	int r;
 
-	(void)uv_pipe_init(loop, &s->listener, 0); /* returns 0, always */
-	s->listener.data = s;
-	s->listening = true;
+	(void)uv_pipe_init(loop, listener, 0); /* returns 0, always */
+	listener->data = s;
+	s->listening[which] = true;
+	s->current = which;
 	if (lstat(s->path, &st) == 0) {
 		s->dev = st.st_dev;
 		s->ino = st.st_ino;
 	}
-	r = uv_pipe_open(&s->listener, fd);
+	r = uv_pipe_open(listener, fd);
 	if (r < 0)
 		(void)close(fd); /* nothing was written to it */
 	else
-		r = uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);
-	if (r == 0)
-		return 0;
-	(void)err_set(err, r, "%s: %s", s->path, strerror(-r));
-	control_server_close(s, NULL, NULL);
-	return r;
+		r = uv_listen((uv_stream_t *)listener, BACKLOG, on_connection);
+	return r < 0 ? err_set(err, r, "%s: %s", s->path, strerror(-r)) : 0;
+}
+
+/* Somebody has tidied up: nobody could reach us any more. Another program that has taken the name
+ * keeps it. */
+static void
+on_look(uv_timer_t *timer)
+{
+	struct control_server *s = timer->data;
+	unsigned old = s->current;
+	struct err err = {.code = 0};
+	struct stat st;
+	int fd = -1;
+
+	if (lstat(s->path, &st) == 0 || errno != ENOENT || s->listening[1 - old])
+		return;
+	if (bind_socket(&fd, s->path, s->gid, &err) < 0) {
+		log_warning("control: %s; again in %d s", err.text, LOOK_MS / 1000);
+		return;
+	}
+	if (start_listening(s, 1 - old, timer->loop, fd, &err) < 0) {
+		log_warning("control: %s; again in %d s", err.text, LOOK_MS / 1000);
+		remove_file(s);
+	} else {
+		log_warning("control: %s was gone, and is there again", s->path);
+	}
+	uv_close((uv_handle_t *)&s->listeners[old], on_listener_closed);
 }
 
 int
@@ -297,9 +335,16 @@ control_server_new(struct control_server **out, uv_loop_t *loop, const char *pat
 		free(s);
 		return r;
 	}
-	r = start_listening(s, loop, fd, err);
-	if (r < 0)
+	r = start_listening(s, 0, loop, fd, err);
+	(void)uv_timer_init(loop, &s->look); /* cannot fail, nor can what is done with it */
+	s->look.data = s;
+	s->looking = true;
+	(void)uv_timer_start(&s->look, on_look, LOOK_MS, LOOK_MS);
+	uv_unref((uv_handle_t *)&s->look);
+	if (r < 0) {
+		control_server_close(s, NULL, NULL); /* the loop frees it */
 		return r;
+	}
 	*out = s;
 	return 0;
 }

@@ -109,7 +109,8 @@ listen_tcp(const char *host, int *port, char text[static LISTEN_TEXT_MAX], struc
 	(void)snprintf(number, sizeof(number), "%d", *port);
 	fd = getaddrinfo(host, number, &hints, &list);
 	if (fd != 0)
-		return err_set(err, -EINVAL, "CODEX_PROXY_HOST: %s: %s", host, gai_strerror(fd));
+		return err_set(err, fd == EAI_MEMORY ? -ENOMEM : -EINVAL,
+		               "CODEX_PROXY_HOST: %s: %s", host, gai_strerror(fd));
 	fd = -EADDRNOTAVAIL;
 	for (struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
 		fd = bind_one(ai);

@@ -251,7 +251,7 @@ on_backend_up(void *arg, int id, const char *url, int64_t generation)
 {
 	struct proxy *p = arg;
 
-	backend_up(p->pool, id, url, generation);
+	(void)backend_up(p->pool, id, url, generation); /* told in the log, as it can be */
 }
 
 static void
@@ -351,8 +351,11 @@ proxy_run(const struct settings *settings)
 	struct err err = {.code = 0};
 	int r, code = EXIT_WELL;
 
-	if (uv_loop_init(&p.loop) < 0)
+	r = uv_loop_init(&p.loop);
+	if (r < 0) {
+		log_error("the event loop: %s", uv_strerror(r));
 		return EXIT_GAVE_UP;
+	}
 	(void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of write */
 	(void)signal(SIGHUP, SIG_IGN);  /* a terminal that went away is no reason to stop */
 	r = proxy_build(&p, &err);

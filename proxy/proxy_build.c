@@ -210,8 +210,9 @@ build_link(struct proxy *p, struct err *err)
 	const char *generation = getenv("CODEX_PROXY_GENERATION");
 
 	if (p->settings->app_server_url != NULL) {
-		backend_up(p->pool, 0, p->settings->app_server_url, 0);
-		return 0;
+		return backend_up(p->pool, 0, p->settings->app_server_url, 0)
+		               ? 0
+		               : err_set(err, -ENOMEM, "not started: out of memory");
 	}
 	if (p->settings->control_socket == NULL)
 		return err_set(err, -EINVAL,

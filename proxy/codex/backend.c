@@ -293,20 +293,20 @@ move_to(struct backend *b, const char *url, int64_t generation)
 	return true;
 }
 
-void
+bool
 backend_up(struct backend_pool *pool, int id, const char *url, int64_t generation)
 {
 	struct backend *b;
 	bool same, drained;
 
 	if (pool->closing)
-		return;
+		return true;
 	b = backend_find(pool, id);
 	if (b == NULL)
 		b = add(pool, id);
 	if (b == NULL) {
 		log_error("app-server %d: out of memory, it is not used", id);
-		return;
+		return false;
 	}
 	same = b->url != NULL && strcmp(b->url, url) == 0 && b->generation == generation;
 	drained = b->draining;
@@ -314,15 +314,16 @@ backend_up(struct backend_pool *pool, int id, const char *url, int64_t generatio
 	if (same && b->rpc != NULL) {
 		if (drained && b->state == BACKEND_USABLE)
 			backend_pool_changed(pool);
-		return;
+		return true;
 	}
 	if (!same && !move_to(b, url, generation)) {
 		log_error("app-server %d: out of memory, it stays where it was", id);
-		return;
+		return false;
 	}
 	(void)uv_timer_stop(&b->timer); /* it would connect, but later */
 	backoff_reset(&b->backoff);
 	connect_now(b);
+	return true;
 }
 
 void

@@ -39,8 +39,9 @@ void backend_pool_close(struct backend_pool *pool, void (*fn)(void *arg), void *
 
 /* The supervisor's word. up: connect now (again, if url or generation is new: the old connection
  * is closed and its turns fail with FAILURE_BACKEND_LOST). down: close, do not retry until up.
- * retain: forget backends whose id is not in ids. Without a supervisor, one up with id 0. */
-void backend_up(struct backend_pool *pool, int id, const char *url, int64_t generation);
+ * retain: forget backends whose id is not in ids. Without a supervisor, one up with id 0.
+ * up: false is no memory for it; it is not used, or stays where it was. */
+bool backend_up(struct backend_pool *pool, int id, const char *url, int64_t generation);
 void backend_down(struct backend_pool *pool, int id, const char *reason, int64_t next_retry_ms);
 void backend_retain(struct backend_pool *pool, const int *ids, size_t count);
 /* No new turn is given to it from now on, until the next up. */

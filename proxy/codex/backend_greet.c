@@ -79,7 +79,10 @@ on_models(void *arg, json_t *result, const struct rpc_error *error)
 			refresh_later(b);
 		return;
 	}
-	(void)json_array_extend(b->models, page);
+	if (json_array_extend(b->models, page) != 0) {
+		backend_break_off(b, "out of memory for the model list");
+		return;
+	}
 	if (cursor != NULL && ++b->pages < MODEL_PAGES_MAX)
 		ask_models(b, cursor);
 	else
@@ -99,7 +102,7 @@ ask_models(struct backend *b, const char *cursor)
 		b->models = json_array();
 		b->pages = 0;
 	}
-	if (text != NULL)
+	if (text != NULL && b->models != NULL)
 		b->call = rpc_call(b->rpc, "model/list", text, len, CALL_TIMEOUT_MS, on_models, b);
 	if (b->call != 0)
 		return;
