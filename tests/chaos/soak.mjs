@@ -34,7 +34,8 @@ const WARM_REQUESTS = 400;
 // fuller than all before: a quarter of a megabyte at once.
 const BOUND_KB_H = 100;
 const SPELL_KB = 256;
-const bound = BOUND_KB_H + SPELL_KB / (seconds * (1 - WARM_UP) / 3600);
+const LONG_S = 1800;
+const bound = BOUND_KB_H + (seconds < LONG_S ? SPELL_KB / (seconds * (1 - WARM_UP) / 3600) : 0);
 
 const spell_ms = Math.max(700, Math.min(10000, seconds * 1000 / 100));
 const who = ['proxy', 'supervisor', 'app-server'];
