@@ -326,7 +326,7 @@ install: $(programs) install-man install-completions
 	$(INSTALL) -m 644 units/systemd/codex-sidecar.sysusers \
 		$(DESTDIR)$(SYSUSERSDIR)/codex-sidecar.conf
 	$(INSTALL) -m 644 README.md CONTRIBUTING.md NEWS LICENSE $(DESTDIR)$(DOCDIR)
-	$(INSTALL) -m 644 $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)/docs
+	$(INSTALL) -m 644 $(wildcard docs/*.md docs/*.svg) $(DESTDIR)$(DOCDIR)/docs
 	$(INSTALL) -m 644 units/systemd/codex-sidecar.env units/systemd/notify-reload.conf units/pm2/* units/haproxy/* \
 		units/monitoring/* $(DESTDIR)$(DOCDIR)/examples
 
