@@ -63,43 +63,32 @@ usage_object(const struct usage *u)
 	                 "reasoning_tokens", (json_int_t)u->reasoning_output_tokens);
 }
 
-/* choices and usage are taken over. */
-static char *
-chunk_text(const struct chat_head *head, json_t *usage, json_t *choices, size_t *len)
-{
-	json_auto_t *chunk =
-		json_pack("{s:s,s:s,s:I,s:s,s:s,s:o*,s:o}", "id", head->id, "object",
-	                  "chat.completion.chunk", "created", (json_int_t)head->created, "model",
-	                  head->model != NULL ? head->model : "", "system_fingerprint",
-	                  SYSTEM_FINGERPRINT, "usage", usage, "choices", choices);
-
-	return chunk != NULL ? json_to_text(chunk, len) : NULL;
-}
-
-static json_t *
-absent_usage(const struct chat_head *head)
-{
-	return head->include_usage ? json_null() : NULL;
-}
-
 /* All chunks of a choice are the same up to their delta: that is printed once. */
 static bool
 make_stem(struct chat_head *head)
 {
-	AUTO_FREE char *text = NULL;
-	char index[32];
-	size_t len = 0;
+	struct json_buf *stem = &head->stem;
+	json_auto_t *model = NULL;
+	char text[128];
 	int n;
 
-	if (head->stem.len > 0)
-		return !head->stem.failed;
-	text = chunk_text(head, absent_usage(head), json_array(), &len);
-	if (text == NULL)
+	if (stem->len > 0)
+		return !stem->failed;
+	model = json_string(head->model != NULL ? head->model : "");
+	if (model == NULL)
 		return false;
-	n = snprintf(index, sizeof(index), "{\"index\":%u,\"delta\":", head->choice);
-	json_buf_append(&head->stem, text, len - 2); /* "]}": choices is the last member */
-	json_buf_append(&head->stem, index, (size_t)n);
-	return !head->stem.failed;
+	n = snprintf(
+		text, sizeof(text),
+		"{\"id\":\"%s\",\"object\":\"chat.completion.chunk\",\"created\":%lld,\"model\":",
+		head->id, (long long)head->created);
+	json_buf_append(stem, text, (size_t)n);
+	json_print(stem, model);
+	APPEND(stem, ",\"system_fingerprint\":\"" SYSTEM_FINGERPRINT "\"");
+	if (head->include_usage)
+		APPEND(stem, ",\"usage\":null");
+	n = snprintf(text, sizeof(text), ",\"choices\":[{\"index\":%u,\"delta\":", head->choice);
+	json_buf_append(stem, text, (size_t)n);
+	return !stem->failed;
 }
 
 /* The chunk with that delta, as a text of its own. NULL: no memory. */
@@ -148,7 +137,13 @@ chat_role_chunk(struct chat_head *head, size_t *len)
 char *
 chat_usage_chunk(const struct chat_head *head, const struct usage *usage, size_t *len)
 {
-	return chunk_text(head, usage_object(usage), json_array(), len);
+	json_auto_t *chunk =
+		json_pack("{s:s,s:s,s:I,s:s,s:s,s:o,s:[]}", "id", head->id, "object",
+	                  "chat.completion.chunk", "created", (json_int_t)head->created, "model",
+	                  head->model != NULL ? head->model : "", "system_fingerprint",
+	                  SYSTEM_FINGERPRINT, "usage", usage_object(usage), "choices");
+
+	return chunk != NULL ? json_to_text(chunk, len) : NULL;
 }
 
 bool

@@ -1,6 +1,8 @@
 /* thread_params: a conversation as the params of the three calls that begin its turn. */
 #include "proxy/codex/thread_params.h"
 
+#include <string.h>
+
 #include "proxy/codex/agent.h"
 #include "proxy/codex/hidden_tools.h"
 #include "proxy/codex/transcript.h"
@@ -121,21 +123,60 @@ thread_params_start(struct json_buf *out, const struct thread_config *config,
 	print_and_free(out, params);
 }
 
+/* These two come with every turn: their values are printed, and not an object that is made of them
+ * first. The names are our own, and an id of a thread needs no escape. */
+static void
+add_name(struct json_buf *out, const char *name)
+{
+	json_buf_append(out, ",\"", 2);
+	json_buf_append(out, name, strlen(name));
+	json_buf_append(out, "\":", 2);
+}
+
+/* text NULL: left out. */
+static void
+add_text(struct json_buf *out, const char *name, const char *text)
+{
+	if (text == NULL)
+		return;
+	add_name(out, name);
+	print_and_free(out, json_string(text));
+}
+
+static void
+begin(struct json_buf *out, const char *thread_id)
+{
+	static const char begin_text[] = "{\"threadId\":\"";
+
+	json_buf_append(out, begin_text, sizeof(begin_text) - 1);
+	json_buf_append(out, thread_id, strlen(thread_id));
+	json_buf_append(out, "\"", 1);
+}
+
 void
 thread_params_inject(struct json_buf *out, const char *thread_id, const struct conversation *c)
 {
-	print_and_free(out, json_pack("{s:s,s:o}", "threadId", thread_id, "items",
-	                              hidden_tools_items(c->items)));
+	begin(out, thread_id);
+	add_name(out, "items");
+	print_and_free(out, hidden_tools_items(c->items));
+	json_buf_append(out, "}", 1);
 }
 
 /* input: taken over. */
 static void
 print_turn(struct json_buf *out, const char *thread_id, json_t *input, const struct conversation *c)
 {
-	print_and_free(out, json_pack("{s:s,s:o,s:s*,s:s*,s:s*,s:O*}", "threadId", thread_id,
-	                              "input", input, "effort", c->effort, "summary", c->summary,
-	                              "serviceTierForTurn", c->service_tier, "outputSchema",
-	                              c->output_schema));
+	begin(out, thread_id);
+	add_name(out, "input");
+	print_and_free(out, input);
+	add_text(out, "effort", c->effort);
+	add_text(out, "summary", c->summary);
+	add_text(out, "serviceTierForTurn", c->service_tier);
+	if (c->output_schema != NULL) {
+		add_name(out, "outputSchema");
+		json_print(out, c->output_schema);
+	}
+	json_buf_append(out, "}", 1);
 }
 
 void
