@@ -83,8 +83,10 @@ an_answer_of_any_size_arrives_whole(void **state)
 {
 	static const size_t sizes[] = {0, 1, 65535, 65536, 65537, 200000, 20 << 20};
 	struct client *c = client_open();
+	/* the largest one would take minutes there */
+	size_t count = under_valgrind() ? NELEM(sizes) - 1 : NELEM(sizes);
 
-	for (size_t i = 0; i < NELEM(sizes); i++) {
+	for (size_t i = 0; i < count; i++) {
 		kit.size = sizes[i];
 		client_get(c, "/size");
 		is_whole(c);
