@@ -293,8 +293,11 @@ control_notify(struct control_conn *c, const char *method, json_t *params)
 	size_t len = 0;
 	char *text = control_format_notification(method, owned, &len);
 
-	if (!send_line(c, text, len))
-		log_warning("control: %s: could not be sent", method);
+	if (send_line(c, text, len))
+		return;
+	log_warning("control: %s: could not be sent", method);
+	if (text == NULL || len <= CONTROL_LINE_MAX)
+		control_conn_close(c); /* its picture would be wrong: let it ask again */
 }
 
 static void
@@ -303,8 +306,10 @@ send_error(struct control_conn *c, json_t *id, int code, const char *message)
 	size_t len = 0;
 	char *text = control_format_error(id, code, message, &len);
 
-	if (!send_line(c, text, len))
-		log_warning("control: an error answer could not be sent");
+	if (send_line(c, text, len))
+		return;
+	log_warning("control: an error answer could not be sent; connection closed");
+	control_conn_close(c);
 }
 
 static void
@@ -404,6 +409,8 @@ on_line(void *arg, char *line, size_t len)
 
 	if (r == 0)
 		dispatch(c, &msg);
+	else if (r == CONTROL_INTERNAL_ERROR) /* who waits for what is not known */
+		control_conn_close(c);
 	else /* the id of a wrong answer is one of ours, and no business of the peer's */
 		send_error(c, json_object_get(msg.root, "method") != NULL ? msg.id : NULL, r,
 		           err.text);

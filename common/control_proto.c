@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <errno.h>
 #include <string.h>
 
 #include "common/json.h"
@@ -120,6 +121,8 @@ control_parse(struct control_msg *out, const char *line, size_t len, struct err 
 
 	*out = (struct control_msg){.kind = CONTROL_REQUEST};
 	out->root = json_parse(line, len, &why);
+	if (out->root == NULL && why.code == -ENOMEM)
+		return err_set(err, CONTROL_INTERNAL_ERROR, "out of memory");
 	if (out->root == NULL)
 		return err_set(err, CONTROL_PARSE_ERROR, "not JSON: %s", why.text);
 	if (!json_is_object(out->root))

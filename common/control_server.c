@@ -22,7 +22,10 @@ struct control_server {
 	unsigned current;
 	bool listening[2]; /* these handles are open */
 	uv_timer_t look;
-	bool looking; /* this one too */
+	bool looking;       /* this one too */
+	uv_pipe_t unwanted; /* takes a connection for which there is no memory */
+	bool refusing;      /* this one too */
+	bool refuse_more;
 	char *path;
 	dev_t dev; /* of the socket file that we made */
 	ino_t ino;
@@ -115,7 +118,8 @@ remove_file(const struct control_server *s)
 static void
 end_if_all_gone(struct control_server *s)
 {
-	if (!s->closing || s->listening[0] || s->listening[1] || s->looking || s->open > 0)
+	if (!s->closing || s->listening[0] || s->listening[1] || s->looking || s->refusing ||
+	    s->open > 0)
 		return;
 	if (s->on_closed != NULL)
 		s->on_closed(s->on_closed_arg);
@@ -189,6 +193,35 @@ is_room(struct control_server *s)
 	return false;
 }
 
+static void refuse(struct control_server *s);
+
+static void
+on_refused(uv_handle_t *handle)
+{
+	struct control_server *s = handle->data;
+
+	s->refusing = false;
+	if (s->refuse_more && !s->closing)
+		refuse(s);
+	end_if_all_gone(s);
+}
+
+/* libuv hears no other connection before this one has been taken. */
+static void
+refuse(struct control_server *s)
+{
+	uv_stream_t *listener = (uv_stream_t *)&s->listeners[s->current];
+
+	s->refuse_more = s->refusing;
+	if (s->refusing)
+		return;
+	s->refusing = true;
+	(void)uv_pipe_init(listener->loop, &s->unwanted, 0); /* returns 0, always */
+	s->unwanted.data = s;
+	(void)uv_accept(listener, (uv_stream_t *)&s->unwanted); /* or it has gone */
+	uv_close((uv_handle_t *)&s->unwanted, on_refused);
+}
+
 static void
 on_connection(uv_stream_t *listener, int status)
 {
@@ -203,6 +236,8 @@ on_connection(uv_stream_t *listener, int status)
 
 	if (r < 0) {
 		log_warning("control: accept: %s", strerror(-r));
+		if (status == 0)
+			refuse(s);
 		return;
 	}
 	s->open++;

@@ -412,7 +412,9 @@ ecosystem_parse(const char *text, size_t len, unsigned cpus)
 		ecosystem_report(&r, ECOSYSTEM_ERROR, "", NULL, "over 1 MiB");
 	} else {
 		root = json_parse(text, len, &err);
-		if (root == NULL)
+		if (root == NULL && err.code == -ENOMEM)
+			r.failed = true; /* that is no mistake in the file */
+		else if (root == NULL)
 			ecosystem_report(&r, ECOSYSTEM_ERROR, "", NULL, "%s", err.text);
 		else
 			take_root(&r, root);

@@ -135,12 +135,26 @@ notify_all(struct proxy_link *l, const char *method, json_t *params)
 	json_decref(params);
 }
 
+/* The same, for news that the proxies must not miss. Without memory for it they are made to connect
+ * again: the answer to their hello is the whole picture. */
+static void
+tell_all(struct proxy_link *l, const char *method, json_t *params)
+{
+	if (params != NULL) {
+		notify_all(l, method, params);
+		return;
+	}
+	log_warning("control: out of memory for %s: connections of the proxy are closed", method);
+	for (int i = 0; i < 2; i++)
+		if (l->sides[i].conn != NULL)
+			control_conn_close(l->sides[i].conn);
+}
+
 void
 proxy_link_backend_up(struct proxy_link *l, int id, const char *url, unsigned generation)
 {
-	notify_all(
-		l, "backend/up",
-		json_pack("{s:i, s:s, s:i}", "id", id, "url", url, "generation", (int)generation));
+	tell_all(l, "backend/up",
+	         json_pack("{s:i, s:s, s:i}", "id", id, "url", url, "generation", (int)generation));
 }
 
 void
@@ -148,15 +162,14 @@ proxy_link_backend_down(struct proxy_link *l, int id, const char *reason, int64_
 {
 	json_t *retry = next_retry_ms < 0 ? json_null() : json_integer(next_retry_ms);
 
-	notify_all(
-		l, "backend/down",
-		json_pack("{s:i, s:s, s:o}", "id", id, "reason", reason, "next_retry_ms", retry));
+	tell_all(l, "backend/down",
+	         json_pack("{s:i, s:s, s:o}", "id", id, "reason", reason, "next_retry_ms", retry));
 }
 
 void
 proxy_link_backend_gone(struct proxy_link *l, int id)
 {
-	notify_all(l, "backend/gone", json_pack("{s:i}", "id", id));
+	tell_all(l, "backend/gone", json_pack("{s:i}", "id", id));
 }
 
 void

@@ -1,9 +1,11 @@
 /* server: listening sockets, accepting, and how many connections there may be. */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #include "common/log.h"
@@ -112,8 +114,10 @@ on_connectable(uv_poll_t *poll, int status, int events)
 		/* A unix socket has no such option, and no need of it. */
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		if (lws_adopt_socket_vhost(s->vhost, fd) == NULL) {
-			/* It has closed fd. Where its event loop had no memory it has told of the
-			 * connection before, and will not tell of its end. */
+			/* It has closed fd; but not where its event loop had no memory: then it has
+			 * told of the connection before, and will not tell of its end. */
+			if (fcntl(fd, F_GETFD) >= 0)
+				(void)close(fd); /* nothing was written */
 			s->connections = before;
 			pause_accepting(s, ENOMEM);
 			return;
