@@ -5,6 +5,7 @@
 //   node tests/chaos/alloc.mjs [PART]...      ALLOC_STEP=1 (each so many-th), ALLOC_RUN=0 (so many more
 //                                             fail), ALLOC_TRACE=1: where it failed, for what was wrong
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { FakeAppServer } from '../integration/pair_kit.mjs';
@@ -188,9 +189,60 @@ async function until200(proxy) {
   return false;
 }
 
+// A supervisor that starts the whole pair, and is asked for what it knows. It ends with 70, or goes on.
+async function supervisorStart() {
+  const world = new World({ folder: path.join(root, 'world') });
+  await world.start();
+  await world.stop();
+  const hook = world.hooks.supervisor;
+  const log = (from) => world.logText().slice(from);
+  await steps(async (n) => {
+    const from = world.logText().length;
+    world.spawnSupervisor();
+    const { supervisor } = world;
+    const ended = once(supervisor, 'exit').then(([code, signal]) => signal ?? `exit code ${code}`);
+    const ready = world.ready(START_MS).then(() => 'ready', () => 'neither ready nor ended');
+    const outcome = await Promise.race([ended, ready]);
+    const isRight = outcome === 'ready' || outcome === `exit code ${GAVE_UP}`;
+    note('supervisor starts', n, outcome, isRight, () => `${log(from).slice(-2500)}\n  ${whereOf(log(from))}`);
+    hook.set({ fail_at: 0 });
+    if (outcome.startsWith('exit') || outcome.startsWith('SIG')) return;
+    supervisor.kill('SIGTERM');
+    const end = await withDeadline(ended, 'the end of the supervisor', START_MS).catch(() => 'no end');
+    if (end === 'no end') supervisor.kill('SIGKILL');
+    note('supervisor ends', n, end, end === 'exit code 0', () => `${log(from).slice(-2500)}\n  ${whereOf(log(from))}`);
+  }, { hook });
+  await world.dispose();
+}
+
+const questions = ['status', 'describe', 'logs', 'version'];
+
+async function supervisorRequests() {
+  const world = new World({ folder: path.join(root, 'world') });
+  await world.start();
+  const hook = world.hooks.supervisor;
+  for (const name of [...questions, 'restart', 'reload']) {
+    await steps(async (n) => {
+      const from = world.logText().length;
+      const [code] = name in { restart: 0, reload: 0 } ? await world.cli(name, ...(name === 'restart' ? ['app-server'] : []))
+        : await world.control(name, { describe: { app: 'all' }, logs: { app: 'proxy' } }[name]).then(() => [0], (error) => [error.message]);
+      hook.set({ fail_at: 0, fail_run: 0 });
+      const detail = () => `${world.logText().slice(from).slice(-2500)}\n  ${whereOf(world.logText().slice(from))}`;
+      const [end] = world.ends.splice(0);
+      if (end) note(`supervisor: ${name}`, n, `ended: ${end.signal ?? end.code}`, end.code === GAVE_UP, detail);
+      else note(`supervisor: ${name}`, n, `${code}`.slice(0, 60), code !== null && !/waited/.test(code), detail);
+      await world.ready().catch(() => note(`supervisor: ${name}`, n, 'not ready again', false, detail));
+    }, { hook });
+  }
+  await world.stop();
+  await world.dispose();
+}
+
 const parts = {
   'proxy-start': proxyStart,
   'proxy-requests': proxyRequests,
+  'supervisor-start': supervisorStart,
+  'supervisor-requests': supervisorRequests,
 };
 
 if (!hookable) {

@@ -127,8 +127,10 @@ export class World {
 
   spawnSupervisor() {
     const log = fs.openSync(this.log, 'a');
-    const child = endsWithUs(spawn('prlimit', ['--core=0', '--', this.bin, 'run', this.file], {
-      env: { ...this.env, ...this.hooks?.supervisor?.env }, stdio: ['ignore', log, log],
+    // the hook leaves the first program that it is loaded into, so that must not be prlimit
+    const hooked = Object.entries(this.hooks ? this.hooks.supervisor.env : {}).map(([k, v]) => `${k}=${v}`);
+    const child = endsWithUs(spawn('prlimit', ['--core=0', '--', 'env', ...hooked, this.bin, 'run', this.file], {
+      env: this.env, stdio: ['ignore', log, log],
     }));
     fs.closeSync(log);
     this.supervisor = child;
@@ -141,12 +143,12 @@ export class World {
   }
 
   // The answer of the control socket; throws when there is none in time.
-  async control(method) {
+  async control(method, params) {
     const socket = net.connect(path.join(this.runtime, 'control.sock'));
     try {
       const answer = (async () => {
         await once(socket, 'connect');
-        socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method })}\n`);
+        socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })}\n`);
         let text = '';
         for await (const chunk of socket) if ((text += chunk).endsWith('\n')) break;
         return JSON.parse(text);
