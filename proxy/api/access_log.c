@@ -73,12 +73,12 @@ add_request(struct line *l, const struct http_exchange *x, const char *outcome)
 }
 
 static void
-count(const struct api *api, const struct http_exchange *x, const char *outcome,
+count(const struct api *api, const struct http_exchange *x, const char *route, const char *outcome,
       const struct access *a)
 {
 	uint64_t began = http_started_ns(x);
 	const struct metrics_request r = {
-		.path = api_route_name(http_path(x)),
+		.path = route,
 		.status = http_status(x),
 		.outcome = outcome,
 		.ns = uv_hrtime() - began,
@@ -90,8 +90,8 @@ count(const struct api *api, const struct http_exchange *x, const char *outcome,
 }
 
 void
-access_log(const struct api *api, const struct http_exchange *x, const char *model,
-           const char *outcome, const struct usage *usage)
+access_log(const struct api *api, const struct http_exchange *x, const char *route,
+           const char *model, const char *outcome, const struct usage *usage)
 {
 	const struct api_request *r = http_data(x);
 	uint64_t began = http_started_ns(x);
@@ -108,7 +108,7 @@ access_log(const struct api *api, const struct http_exchange *x, const char *mod
 	add(&l, LOG_INT("output_tokens", usage->output_tokens));
 	add(&l, LOG_INT("reasoning_tokens", usage->reasoning_output_tokens));
 	log_fields(LOG_LEVEL_INFO, l.fields, l.count, "request");
-	count(api, x, outcome, &r->access);
+	count(api, x, route, outcome, &r->access);
 	metrics_usage(api->metrics, usage);
 }
 
@@ -128,14 +128,15 @@ plain_outcome(int status, bool complete)
 }
 
 void
-access_log_plain(const struct api *api, const struct http_exchange *x, bool complete)
+access_log_plain(const struct api *api, const struct http_exchange *x, const char *route,
+                 bool probe, bool complete)
 {
 	const char *outcome = plain_outcome(http_status(x), complete);
 	const struct access none = {0};
 	struct line l = {.count = 0};
 
 	add_request(&l, x, outcome);
-	log_fields(complete && api_is_probe(http_path(x)) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
-	           l.fields, l.count, "request");
-	count(api, x, outcome, &none);
+	log_fields(complete && probe ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, l.fields, l.count,
+	           "request");
+	count(api, x, route, outcome, &none);
 }

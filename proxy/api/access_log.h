@@ -4,6 +4,7 @@
 #ifndef SIDECAR_PROXY_API_ACCESS_LOG_H
 #define SIDECAR_PROXY_API_ACCESS_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proxy/event.h"
@@ -19,10 +20,12 @@ struct access {
 
 /* For each event of its turns. */
 void access_note(struct access *a, const struct event *event);
-/* A dialect's own request is over. outcome: what became of it, a short word of a closed set. */
-void access_log(const struct api *api, const struct http_exchange *x, const char *model,
-                const char *outcome, const struct usage *usage);
-/* Any other request is over. */
-void access_log_plain(const struct api *api, const struct http_exchange *x, bool complete);
+/* A dialect's own request is over. route: its name for the metrics, one of few. outcome: what
+ * became of it, a short word of a closed set. */
+void access_log(const struct api *api, const struct http_exchange *x, const char *route,
+                const char *model, const char *outcome, const struct usage *usage);
+/* Any other request is over. probe: one that comes every few seconds. */
+void access_log_plain(const struct api *api, const struct http_exchange *x, const char *route,
+                      bool probe, bool complete);
 
 #endif

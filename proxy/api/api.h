@@ -49,9 +49,4 @@ struct api {
 /* For http_server_new; their arg is the struct api. */
 extern const struct http_handlers api_handlers;
 
-/* The route of this path, for figures: of a closed set, "other" when there is none. */
-const char *api_route_name(const char *path);
-/* Is it one of a probe, which comes every few seconds? */
-bool api_is_probe(const char *path);
-
 #endif

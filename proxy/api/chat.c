@@ -168,8 +168,8 @@ on_done(struct api_request *base, bool complete)
 
 	if (cancel_choices(c))
 		c->outcome = "cancelled";
-	access_log(c->api, c->x, c->choices != NULL ? c->choices[0].head.model : NULL, c->outcome,
-	           &usage);
+	access_log(c->api, c->x, "/v1/chat/completions",
+	           c->choices != NULL ? c->choices[0].head.model : NULL, c->outcome, &usage);
 	sse_free(c->sse);
 	for (unsigned i = 0; c->choices != NULL && i < c->request.n; i++)
 		chat_choice_fini(&c->choices[i]);

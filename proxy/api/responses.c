@@ -188,7 +188,7 @@ on_done(struct api_request *base, bool complete)
 		turn_cancel(r->turn);
 		r->outcome = "cancelled";
 	}
-	access_log(r->api, r->x, model, r->outcome, &r->usage);
+	access_log(r->api, r->x, "/v1/responses", model, r->outcome, &r->usage);
 	sse_free(r->sse);
 	responses_output_fini(r);
 	responses_request_fini(&r->request);

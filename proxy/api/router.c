@@ -149,22 +149,6 @@ find_route(const char *path, enum http_method method)
 	return found;
 }
 
-const char *
-api_route_name(const char *path)
-{
-	const struct route *route = find_route(path, HTTP_GET);
-
-	return route != NULL ? route->path : "other";
-}
-
-bool
-api_is_probe(const char *path)
-{
-	const struct route *route = find_route(path, HTTP_GET);
-
-	return route != NULL && route->probe;
-}
-
 static int
 refuse(struct http_exchange *x, const struct api_error *error)
 {
@@ -340,11 +324,13 @@ static void
 on_done(void *arg, struct http_exchange *x, bool complete)
 {
 	struct api_request *r = http_data(x);
+	const struct route *route = find_route(http_path(x), HTTP_GET);
 
 	if (r != NULL)
 		r->on_done(r, complete);
 	else
-		access_log_plain(arg, x, complete);
+		access_log_plain(arg, x, route != NULL ? route->path : "other",
+		                 route != NULL && route->probe, complete);
 }
 
 static size_t

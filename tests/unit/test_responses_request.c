@@ -199,109 +199,121 @@ a_json_object_is_asked_for(void **state)
 }
 
 /* Every member with a value of every type: taken or refused, but nothing worse. */
+static const char *const any_values[] = {
+	"null",
+	"true",
+	"0",
+	"-1.5",
+	"\"\"",
+	"\"x\"",
+	"[]",
+	"{}",
+	"[null]",
+	"[[]]",
+	"[{}]",
+	"[\"x\"]",
+	"{\"type\":7}",
+	"{\"type\":\"function\"}",
+	"[{\"type\":\"message\"}]",
+	"[{\"type\":\"function\",\"name\":[]}]",
+	"[{\"role\":\"user\",\"content\":{}}]",
+	"\"\\u0000\"",
+	"{\"\":[{}]}",
+};
+
+/* What can be said beside the input. */
+static const char *const members[] = {
+	"background",
+	"include",
+	"input",
+	"instructions",
+	"metadata",
+	"model",
+	"parallel_tool_calls",
+	"previous_response_id",
+	"reasoning",
+	"service_tier",
+	"store",
+	"stream",
+	"stream_options",
+	"text",
+	"tool_choice",
+	"tools",
+	"top_logprobs",
+	"truncation",
+	"user",
+	"max_output_tokens",
+};
+
+/* Whole requests, with a hole or two. */
+static const char *const inside[] = {
+	"{\"input\":[{\"type\":%s}]}",
+	"{\"input\":[{\"role\":%s,\"content\":\"x\"}]}",
+	"{\"input\":[{\"role\":\"user\",\"content\":%s}]}",
+	"{\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":%s}]"
+	"}]}",
+	"{\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"image_"
+	"url\":%s}]}]}",
+	"{\"input\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"refusal\","
+	"\"refusal\":%s}],\"phase\":%s}]}",
+	"{\"input\":[{\"type\":\"function_call\",\"call_id\":%s,\"name\":\"f\","
+	"\"arguments\":\"\"}]}",
+	"{\"input\":[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":%s,"
+	"\"arguments\":%s}]}",
+	"{\"input\":[{\"type\":\"custom_tool_call\",\"call_id\":\"c\",\"name\":\"f\","
+	"\"input\":%s}]}",
+	"{\"input\":[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\","
+	"\"arguments\":\"\"},"
+	"{\"type\":\"function_call_output\",\"call_id\":\"c\",\"output\":%s}]}",
+	"{\"input\":[{\"type\":\"reasoning\",\"summary\":%s,\"encrypted_content\":%s}]}",
+	"{\"input\":[{\"type\":\"item_reference\",\"id\":%s}]}",
+	"{\"input\":[{\"type\":\"additional_tools\",\"tools\":%s}]}",
+	"{\"input\":\"\",\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"description\":%"
+	"s,\"parameters\":%s}]}",
+	"{\"input\":\"\",\"tools\":[{\"type\":\"custom\",\"name\":\"f\",\"description\":%s,"
+	"\"format\":%s}]}",
+	"{\"input\":\"\",\"tools\":[{\"type\":\"custom\",\"name\":\"f\",\"format\":{"
+	"\"type\":\"grammar\",\"definition\":%s,\"syntax\":%s}}]}",
+	"{\"input\":\"\",\"tools\":[{\"type\":\"namespace\",\"name\":%s,\"tools\":%s}]}",
+	"{\"input\":\"\",\"tools\":[{\"type\":\"namespace\",\"name\":\"n\",\"description\":"
+	"%s,\"tools\":[%s]}]}",
+	"{\"input\":\"\",\"tool_choice\":{\"type\":%s,\"name\":%s}}",
+	"{\"input\":\"\",\"tool_choice\":{\"type\":\"allowed_tools\",\"mode\":%s,\"tools\":"
+	"%s}}",
+	"{\"input\":\"\",\"tool_choice\":{\"type\":\"allowed_tools\",\"mode\":\"auto\","
+	"\"tools\":[%s]}}",
+	"{\"input\":\"\",\"text\":{\"format\":{\"type\":\"json_schema\",\"schema\":%s,"
+	"\"name\":%s}}}",
+	"{\"input\":\"\",\"reasoning\":{\"effort\":%s,\"summary\":%s}}",
+};
+
+/* The i-th request that a value can be put into; false: there are no more. */
+static bool
+put_into(char *body, size_t size, size_t i, const char *value)
+{
+	if (i >= NELEM(members) + NELEM(inside))
+		return false;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	if (i < NELEM(members))
+		(void)snprintf(body, size, REQUEST(",\"%s\":%s"), members[i], value);
+	else
+		(void)snprintf(body, size, inside[i - NELEM(members)], value, value);
+#pragma GCC diagnostic pop
+	return true;
+}
+
 static void
 values_of_any_type_anywhere_do_no_harm(void **state)
 {
-	static const char *const values[] = {
-		"null",
-		"true",
-		"0",
-		"-1.5",
-		"\"\"",
-		"\"x\"",
-		"[]",
-		"{}",
-		"[null]",
-		"[[]]",
-		"[{}]",
-		"[\"x\"]",
-		"{\"type\":7}",
-		"{\"type\":\"function\"}",
-		"[{\"type\":\"message\"}]",
-		"[{\"type\":\"function\",\"name\":[]}]",
-		"[{\"role\":\"user\",\"content\":{}}]",
-		"\"\\u0000\"",
-		"{\"\":[{}]}",
-	};
-	static const char *const members[] = {
-		"background",
-		"include",
-		"input",
-		"instructions",
-		"metadata",
-		"model",
-		"parallel_tool_calls",
-		"previous_response_id",
-		"reasoning",
-		"service_tier",
-		"store",
-		"stream",
-		"stream_options",
-		"text",
-		"tool_choice",
-		"tools",
-		"top_logprobs",
-		"truncation",
-		"user",
-		"max_output_tokens",
-	};
-	static const char *const inside[] = {
-		"{\"input\":[{\"type\":%s}]}",
-		"{\"input\":[{\"role\":%s,\"content\":\"x\"}]}",
-		"{\"input\":[{\"role\":\"user\",\"content\":%s}]}",
-		"{\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":%s}]"
-		"}]}",
-		"{\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"image_"
-		"url\":%s}]}]}",
-		"{\"input\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"refusal\","
-		"\"refusal\":%s}],\"phase\":%s}]}",
-		"{\"input\":[{\"type\":\"function_call\",\"call_id\":%s,\"name\":\"f\","
-		"\"arguments\":\"\"}]}",
-		"{\"input\":[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":%s,"
-		"\"arguments\":%s}]}",
-		"{\"input\":[{\"type\":\"custom_tool_call\",\"call_id\":\"c\",\"name\":\"f\","
-		"\"input\":%s}]}",
-		"{\"input\":[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\","
-		"\"arguments\":\"\"},"
-		"{\"type\":\"function_call_output\",\"call_id\":\"c\",\"output\":%s}]}",
-		"{\"input\":[{\"type\":\"reasoning\",\"summary\":%s,\"encrypted_content\":%s}]}",
-		"{\"input\":[{\"type\":\"item_reference\",\"id\":%s}]}",
-		"{\"input\":[{\"type\":\"additional_tools\",\"tools\":%s}]}",
-		"{\"input\":\"\",\"tools\":[{\"type\":\"function\",\"name\":\"f\",\"description\":%"
-		"s,\"parameters\":%s}]}",
-		"{\"input\":\"\",\"tools\":[{\"type\":\"custom\",\"name\":\"f\",\"description\":%s,"
-		"\"format\":%s}]}",
-		"{\"input\":\"\",\"tools\":[{\"type\":\"custom\",\"name\":\"f\",\"format\":{"
-		"\"type\":\"grammar\",\"definition\":%s,\"syntax\":%s}}]}",
-		"{\"input\":\"\",\"tools\":[{\"type\":\"namespace\",\"name\":%s,\"tools\":%s}]}",
-		"{\"input\":\"\",\"tools\":[{\"type\":\"namespace\",\"name\":\"n\",\"description\":"
-		"%s,\"tools\":[%s]}]}",
-		"{\"input\":\"\",\"tool_choice\":{\"type\":%s,\"name\":%s}}",
-		"{\"input\":\"\",\"tool_choice\":{\"type\":\"allowed_tools\",\"mode\":%s,\"tools\":"
-		"%s}}",
-		"{\"input\":\"\",\"tool_choice\":{\"type\":\"allowed_tools\",\"mode\":\"auto\","
-		"\"tools\":[%s]}}",
-		"{\"input\":\"\",\"text\":{\"format\":{\"type\":\"json_schema\",\"schema\":%s,"
-		"\"name\":%s}}}",
-		"{\"input\":\"\",\"reasoning\":{\"effort\":%s,\"summary\":%s}}",
-	};
+	char body[1024];
 	size_t taken = 0;
 
-	for (size_t v = 0; v < NELEM(values); v++) {
-		for (size_t i = 0; i < NELEM(members) + NELEM(inside); i++) {
+	for (size_t v = 0; v < NELEM(any_values); v++) {
+		for (size_t i = 0; put_into(body, sizeof(body), i, any_values[v]); i++) {
 			struct responses_request r;
 			struct api_error error;
-			char body[1024];
 
-			if (i < NELEM(members))
-				(void)snprintf(body, sizeof(body), REQUEST(",\"%s\":%s"),
-				               members[i], values[v]);
-			else
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-				(void)snprintf(body, sizeof(body), inside[i - NELEM(members)],
-				               values[v], values[v]);
-#pragma GCC diagnostic pop
 			if (responses_request_parse(&r, body, strlen(body), NULL, store, 0,
 			                            &error)) {
 				taken++;
