@@ -364,6 +364,7 @@ close_pool(void)
 static struct {
 	struct json_buf text; /* decoded: the deltas of our turn */
 	char turn[64];        /* "": not known yet */
+	bool named;           /* the proxy knows our thread's id: before that nothing is for it */
 	bool vague;           /* something else has said some of the text, or taken it back */
 	size_t checked;       /* bytes of both sides, the last time */
 } said;
@@ -393,7 +394,7 @@ expect(const json_t *root)
 	bool ours;
 
 	if (method == NULL || json_object_get(root, "id") != NULL || thread == NULL ||
-	    strcmp(thread, THREAD) != 0 || caller.thread == NULL)
+	    strcmp(thread, THREAD) != 0 || caller.thread == NULL || !said.named)
 		return;
 	if (strncmp(method, "rawResponse", 11) == 0 || strcmp(method, "error") == 0 ||
 	    strcmp(method, "item/completed") == 0)
@@ -451,6 +452,7 @@ play(const char *line, size_t len)
 		break;
 	case '=': /* =LETTER RESULT: an answer */
 		if (len > 2) {
+			said.named |= line[1] == 's';
 			said.vague |= line[1] == 's' || line[1] == 't';
 			answer(line[1], "result", line + 2, len - 2);
 		}
@@ -515,6 +517,7 @@ read_options(const char *options, size_t len)
 static void
 set_up(const char *options, size_t len)
 {
+	bool greeted = memchr(options, 'g', len) == NULL;
 	static bool once;
 
 	if (!once) {
@@ -526,7 +529,8 @@ set_up(const char *options, size_t len)
 	memset(&caller, 0, sizeof(caller));
 	memset(&said, 0, sizeof(said));
 	read_options(options, len);
-	open_pool(memchr(options, 'g', len) == NULL);
+	open_pool(greeted);
+	said.named = greeted; /* thread/start is answered in there */
 }
 
 /* Whatever was under way ends with the connection. */
