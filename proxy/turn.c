@@ -141,7 +141,9 @@ stop_fetching(struct turn *t)
 }
 
 /* The one way out: the last word, NULL when the caller has gone, and then everything that the turn
- * holds. Its thread is over or cancelled by now. */
+ * holds. Its thread is over or cancelled by now. A slot is free behind the last word; a place in
+ * the queue is left before it: whoever is told may end others, and would let this one into their
+ * slot. */
 static void
 turn_end(struct turn *t, const struct event *last)
 {
@@ -149,6 +151,8 @@ turn_end(struct turn *t, const struct event *last)
 
 	assert(t->state != TURN_OVER);
 	stop_fetching(t);
+	if (t->state == TURN_WAITING)
+		admission_leave(&ts->admission, &t->ticket);
 	t->state = TURN_OVER;
 	t->thread = NULL;
 	if (last != NULL)
@@ -343,6 +347,7 @@ static void
 retry(struct turn *t, const struct failure *failure)
 {
 	const struct event event = {.kind = EVENT_RESTARTED};
+	struct turns *ts = t->owner;
 	uint64_t pause = turn_retry_pause_ms(failure, t->attempts);
 
 	log_info("turn %s begins again (attempt %u) in %llu ms after: %s", turn_thread_id(t),
@@ -350,13 +355,16 @@ retry(struct turn *t, const struct failure *failure)
 	t->thread = NULL;
 	t->started = false;
 	t->state = TURN_PAUSING;
-	t->pause_end = uv_now(t->owner->config.loop) + pause;
+	t->pause_end = uv_now(ts->config.loop) + pause;
 	arm(t);
-	admission_leave(&t->owner->admission, &t->ticket);
-	stats_changed(t->owner);
 	emit(t, &event);
 	if (t->state != TURN_OVER)
 		emit_model(t); /* the model that answered may have been another */
+	if (t->state == TURN_OVER)
+		return;
+	/* Last: who takes the slot may end others, this one too. */
+	admission_leave(&ts->admission, &t->ticket);
+	stats_changed(ts);
 }
 
 /* The last of its tries: were the caller to try as often as we, a request that brings app-servers
@@ -435,6 +443,7 @@ on_admitted(struct admission_ticket *ticket)
 	struct turns *ts = t->owner;
 	struct backend *b;
 
+	assert(t->state == TURN_WAITING);
 	stats_changed(ts);
 	if (!resolve_model(t))
 		return;

@@ -181,6 +181,19 @@ one_choice_that_fails_fails_all(void **state)
 }
 
 static void
+a_choice_that_waits_too_long_ends_all(void **state)
+{
+	ask(ASK(",\"n\":4")); /* two run, two wait */
+	pass_time(&loop, 5000);
+	assert_int_equal(x.status, 503);
+	assert_string_equal(answer_error(&x, "code"), "queue_timeout");
+	assert_int_equal(codex.begun, 2); /* nobody takes the slots of those that were cancelled */
+	assert_int_equal(codex.cancelled, 2);
+	assert_int_equal(turns_stats(api.turns).running + turns_stats(api.turns).waiting, 0);
+	request_done(&x);
+}
+
+static void
 one_choice_that_begins_again_leaves_the_others_alone(void **state)
 {
 	json_auto_t *answer = NULL;
@@ -549,6 +562,7 @@ main(void)
 		with_api(choices_beyond_the_slots_wait_for_one),
 		with_api(a_choice_without_room_in_the_queue_refuses_all),
 		with_api(one_choice_that_fails_fails_all),
+		with_api(a_choice_that_waits_too_long_ends_all),
 		with_api(one_choice_that_begins_again_leaves_the_others_alone),
 		with_api(a_client_that_goes_takes_all_its_turns_with_it),
 		with_api(the_limit_is_for_all_choices_together),

@@ -360,6 +360,41 @@ cancelled_while_the_model_becomes_known(void **state)
 	codex_finishes(FINISH_STOP);
 }
 
+/* --- turns that belong together: the end of one is the end of others -------------------------- */
+
+/* It waits no more when it says so: the slot of the other one is not for it. */
+static void
+a_turn_that_waited_too_long_may_take_the_running_one_along(void **state)
+{
+	open_turns(1, 2);
+	(void)submit(0);
+	(void)submit(1);
+	callers[1].takes = &callers[0];
+	callers[1].take_at = 'X';
+	pass_time(&loop, 500);
+	(void)submit(2);
+	pass_time(&loop, 500);
+	assert_failed(&callers[1], "MX", FAILURE_QUEUE_TIMEOUT);
+	assert_int_equal(codex.cancelled, 1);
+	assert_string_equal(callers[2].heard, "MA"); /* the slot is its own */
+	codex_finishes(FINISH_STOP);
+	assert_int_equal(codex.begun, 2);
+}
+
+static void
+a_turn_that_begins_again_may_be_taken_along_by_the_next_in_its_slot(void **state)
+{
+	open_turns(1, 2);
+	(void)submit(0);
+	(void)submit(1);
+	callers[1].takes = &callers[0];
+	callers[1].take_at = 'A';
+	codex_fails(FAILURE_BACKEND_LOST);
+	assert_string_equal(callers[0].heard, "MARM"); /* and nothing behind the cancel */
+	assert_string_equal(callers[1].heard, "MA");
+	codex_finishes(FINISH_STOP);
+}
+
 int
 main(void)
 {
@@ -383,6 +418,8 @@ main(void)
 		with_turns(a_turn_may_be_cancelled_between_two_tries),
 		with_turns(a_turn_may_be_cancelled_from_inside_every_event),
 		with_turns(cancelled_while_the_model_becomes_known),
+		with_turns(a_turn_that_waited_too_long_may_take_the_running_one_along),
+		with_turns(a_turn_that_begins_again_may_be_taken_along_by_the_next_in_its_slot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

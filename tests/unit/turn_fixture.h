@@ -17,6 +17,9 @@ struct caller {
 	struct failure failure;
 	char cancel_at; /* cancels from inside this event */
 	char commit_at;
+	/* Another turn of the same answer, cancelled from inside that event of this one. */
+	struct caller *takes;
+	char take_at;
 };
 
 static uv_loop_t loop;
@@ -79,6 +82,10 @@ on_event(void *arg, const struct event *event)
 		c->turn = NULL;
 	} else if (letter == c->commit_at) {
 		turn_commit(c->turn);
+	}
+	if (letter == c->take_at && c->takes->turn != NULL) {
+		turn_cancel(c->takes->turn);
+		c->takes->turn = NULL;
 	}
 }
 
