@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <errno.h>
 #include <string.h>
 
 #include "common/json.h"

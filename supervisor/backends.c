@@ -104,6 +104,7 @@ json_t *
 backends_to_json(const struct backends *b)
 {
 	json_t *list = json_array();
+	int r = 0;
 
 	for (int i = 0; i < BACKENDS_MAX; i++) {
 		const struct backend *e = &b->list[i];
@@ -113,7 +114,7 @@ backends_to_json(const struct backends *b)
 		if (e->url[side] == NULL)
 			continue;
 		info = current(e);
-		(void)json_array_append_new(
+		r |= json_array_append_new(
 			list, json_pack("{s:i, s:s, s:i, s:s, s:o}", "id", id_of(i, side), "url",
 		                        e->url[side], "generation", (int)info.generation, "state",
 		                        info.state == APP_READY && !e->drained ? "up" : "down",
@@ -121,7 +122,10 @@ backends_to_json(const struct backends *b)
 		                        info.next_retry_ms < 0 ? json_null()
 		                                               : json_integer(info.next_retry_ms)));
 	}
-	return list;
+	if (r == 0)
+		return list;
+	json_decref(list); /* one that is missing would be forgotten */
+	return NULL;
 }
 
 /* --- draining ------------------------------------------------------------------------------- */

@@ -39,7 +39,7 @@ void backends_part(struct backends *b, int number, int side, uint64_t deadline_m
 /* It has parted: the proxy need not wait for its end to see that. */
 void backends_parted(struct backends *b, int number, int side);
 
-/* For the proxy's hello: new reference. */
+/* For the proxy's hello: new reference. NULL: no memory. */
 json_t *backends_to_json(const struct backends *b);
 /* The number of the one that the proxy speaks of, if that run is the current one and ready; else
  * -1: it has ended meanwhile, or is about to. */

@@ -246,8 +246,7 @@ refuse_without_memory(struct http_server *s, struct lws *wsi)
 	int n;
 
 	log_warning("out of memory: a request is refused");
-	if (!s->closed)
-		len = s->handlers->format_error(s->arg, 503, "Out of memory.", body, sizeof(body));
+	len = s->handlers->format_error(s->arg, 503, "Out of memory.", body, sizeof(body));
 	n = snprintf((char *)text + LWS_PRE, sizeof(text) - LWS_PRE,
 	             "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n"
 	             "content-length: %zu\r\nconnection: close\r\n\r\n%.*s",

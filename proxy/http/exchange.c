@@ -201,11 +201,9 @@ void
 exchange_error(struct http_exchange *x, int status, const char *message)
 {
 	char body[ERROR_BODY_MAX];
-	size_t len = 0;
+	size_t len = x->server->handlers->format_error(x->server->arg, status, message, body,
+	                                               sizeof(body));
 
-	if (!x->server->closed)
-		len = x->server->handlers->format_error(x->server->arg, status, message, body,
-		                                        sizeof(body));
 	http_reply(x, status, "application/json", body, len);
 }
 
@@ -494,9 +492,8 @@ add_regret(struct http_exchange *x, size_t before)
 	x->extra = NULL;
 	x->extra_len = 0;
 	x->no_memory = false;
-	if (!x->server->closed)
-		len = x->server->handlers->format_error(x->server->arg, 500, "Out of memory.", body,
-		                                        sizeof(body));
+	len = x->server->handlers->format_error(x->server->arg, 500, "Out of memory.", body,
+	                                        sizeof(body));
 	return add_head(x, 500, "application/json", len) && out_queue_append(&x->out, body, len);
 }
 

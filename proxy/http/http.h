@@ -85,7 +85,8 @@ unsigned http_server_connections(const struct http_server *s);
 /* Requests in work: from their head to the last byte of their answer. */
 unsigned http_server_exchanges(const struct http_server *s);
 /* Frees what the loop does not own; its vhost and connections end with lws_context_shutdown.
- * Every exchange ends here, with on_done; after that no callback of the handlers is made.
+ * Every exchange ends here, with on_done; after that no callback of the handlers is made but
+ * format_error, for requests that still come on connections that there are.
  * Idempotent. */
 void http_server_close(struct http_server *s);
 /* After lws_context_shutdown. */
