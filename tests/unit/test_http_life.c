@@ -345,7 +345,7 @@ after_close_requests_are_refused(void **state)
 	http_server_close(kit.server);
 	assert_int_equal(kit.cut, 1); /* the half one's owner has heard; no callback after that */
 	client_get(c, "/");
-	assert_answer(c, 503, "");
+	assert_answer(c, 503, "{\"error\":503}");
 	assert_string_equal(client_header(c, "connection"), "close");
 	assert_closed(c);
 	client_close(half);
