@@ -135,6 +135,17 @@ play_started(struct expectation *e, char *line, size_t len)
 	}
 }
 
+/* The app-servers change: they go, come back, lose their login. */
+static void
+play_backends(const char *how)
+{
+	codex.usable = how[0] != 'g';
+	codex.needs_login = how[0] == 'l';
+	codex.no_memory = how[0] == 'm';
+	turns_pump(api.turns);
+	run_loop(&loop);
+}
+
 /* False: the client has gone. */
 static bool
 play(struct expectation *e, char *line, size_t len)
@@ -145,9 +156,19 @@ play(struct expectation *e, char *line, size_t len)
 		return true;
 	case 'x':
 		return false;
+	case 'b':
+		play_backends(line + 1);
+		return true;
 	}
 	if (codex.threads == NULL)
 		return true;
+	if (line[0] == 'n') { /* another choice speaks */
+		struct thread *first = codex.threads;
+
+		DL_DELETE(codex.threads, first);
+		DL_APPEND(codex.threads, first);
+		return true;
+	}
 	if (line[0] == 'm') {
 		if (fuzz_is_utf8(line + 1, strlen(line + 1)))
 			codex_says((struct event){.kind = EVENT_MODEL, .model = line + 1});
