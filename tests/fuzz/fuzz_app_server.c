@@ -39,10 +39,11 @@ struct websocket {
 static struct {
 	struct websocket *ws;      /* NULL: none */
 	struct websocket *closing; /* to be told so */
-	/* Of each method the last call that has no answer. */
+	/* Of each method the last call. */
 	struct {
 		char letter;
 		json_int_t id;
+		bool answered;
 	} calls[CALLS_MAX];
 	bool full;     /* it takes nothing any more: every call fails at once */
 	json_t *asked; /* the id of a request of the server that is being handed over */
@@ -122,6 +123,7 @@ hear_call(const char *method, json_int_t id)
 			continue;
 		server.calls[i].letter = methods[i].letter;
 		server.calls[i].id = id;
+		server.calls[i].answered = false;
 		return;
 	}
 	fuzz_fail(__FILE__, __LINE__, method);
@@ -237,6 +239,86 @@ on_event(void *arg, const struct event *e)
 		caller.thread = NULL;
 }
 
+/* --- what must have been heard ---------------------------------------------------------------- */
+
+static struct {
+	struct json_buf text; /* decoded: the deltas of our turn */
+	char turn[64];        /* "": not known yet */
+	bool named;           /* the proxy knows our thread's id: before that nothing is for it */
+	bool vague;           /* something else has said some of the text, or taken it back */
+	size_t checked;       /* bytes of both sides, the last time */
+} said;
+
+/* Whatever names it first settles it. */
+static void
+learn_turn(const char *id)
+{
+	if (id != NULL && said.turn[0] == '\0' && strlen(id) < sizeof(said.turn))
+		strcpy(said.turn, id);
+}
+
+/* Of a notification, by jansson. True: it speaks of our turn, which the first of all names. */
+static bool
+is_of_our_turn(const json_t *params)
+{
+	const char *id = json_get_string(params, "turnId");
+
+	if (id == NULL)
+		id = json_get_string(json_object_get(params, "turn"), "id");
+	else if (json_object_get(params, "turn") != NULL)
+		said.vague = true; /* two may be named */
+	if (id == NULL || id[0] == '\0' || strncmp(id, "auto-compact-", 13) == 0)
+		return false;
+	learn_turn(id);
+	return strcmp(said.turn, id) == 0;
+}
+
+static void
+expect(const json_t *root)
+{
+	const char *method = json_get_string(root, "method");
+	const json_t *params = json_object_get(root, "params");
+	const char *thread = json_get_string(params, "threadId");
+	const json_t *delta = json_object_get(params, "delta");
+	bool ours;
+
+	if (method == NULL || thread == NULL || strcmp(thread, THREAD) != 0 ||
+	    caller.thread == NULL || !said.named)
+		return;
+	if (json_object_get(root, "id") != NULL) {
+		said.vague =
+			true; /* a request, unless it was taken for a notification before its end */
+		return;
+	}
+	if (strncmp(method, "rawResponse", 11) == 0 || strcmp(method, "error") == 0 ||
+	    strcmp(method, "item/completed") == 0)
+		said.vague = true;
+	ours = is_of_our_turn(params);
+	if (ours && strcmp(method, "item/agentMessage/delta") == 0 && json_is_string(delta) &&
+	    json_get_string(params, "itemId") != NULL)
+		json_buf_append(&said.text, json_string_value(delta), json_string_length(delta));
+}
+
+/* An answer that is about to be given. */
+static void
+expect_answer(char letter, bool waited_for, const struct json_buf *message)
+{
+	json_t *root = json_loadb(message->data, message->len,
+	                          JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
+	const json_t *result = json_object_get(root, "result");
+	const json_t *thread = json_object_get(result, "thread");
+	const json_t *turn = json_object_get(result, "turn");
+	const char *id = json_get_string(thread, "id");
+
+	if (json_object_size(root) != 2 || (thread != NULL && turn != NULL))
+		said.vague = true; /* it is no JSON, or says more than one thing */
+	if (caller.thread != NULL && waited_for && letter == 's')
+		said.named = id != NULL && strcmp(id, THREAD) == 0;
+	if (caller.thread != NULL && waited_for && letter == 't')
+		learn_turn(json_get_string(turn, "id"));
+	json_decref(root);
+}
+
 /* --- the pool -------------------------------------------------------------------------------- */
 
 static uv_loop_t loop;
@@ -293,14 +375,20 @@ answer(char letter, const char *name, const char *text, size_t len)
 	struct json_buf m = {.data = NULL};
 	char head[64];
 	json_int_t id = -1;
+	bool waited_for = false;
 
-	for (size_t i = 0; i < CALLS_MAX; i++)
-		if (server.calls[i].letter == letter)
-			id = server.calls[i].id;
+	for (size_t i = 0; i < CALLS_MAX; i++) {
+		if (server.calls[i].letter != letter)
+			continue;
+		id = server.calls[i].id;
+		waited_for = !server.calls[i].answered;
+		server.calls[i].answered = true;
+	}
 	(void)snprintf(head, sizeof(head), "{\"id\":%lld,\"%s\":", (long long)id, name);
 	json_buf_append(&m, head, strlen(head));
 	json_buf_append(&m, text, len);
 	json_buf_append(&m, "}", 1);
+	expect_answer(letter, waited_for, &m);
 	say(m.data, m.len);
 	json_buf_free(&m);
 }
@@ -359,51 +447,7 @@ close_pool(void)
 	pool = NULL;
 }
 
-/* --- what must have been heard ---------------------------------------------------------------- */
-
-static struct {
-	struct json_buf text; /* decoded: the deltas of our turn */
-	char turn[64];        /* "": not known yet */
-	bool named;           /* the proxy knows our thread's id: before that nothing is for it */
-	bool vague;           /* something else has said some of the text, or taken it back */
-	size_t checked;       /* bytes of both sides, the last time */
-} said;
-
-/* Of a notification, by jansson. True: it speaks of our turn, which the first of all names. */
-static bool
-is_of_our_turn(const json_t *params)
-{
-	const char *id = json_get_string(params, "turnId");
-
-	if (id == NULL)
-		id = json_get_string(json_object_get(params, "turn"), "id");
-	if (id == NULL || id[0] == '\0' || strncmp(id, "auto-compact-", 13) == 0)
-		return false;
-	if (said.turn[0] == '\0' && strlen(id) < sizeof(said.turn))
-		strcpy(said.turn, id);
-	return strcmp(said.turn, id) == 0;
-}
-
-static void
-expect(const json_t *root)
-{
-	const char *method = json_get_string(root, "method");
-	const json_t *params = json_object_get(root, "params");
-	const char *thread = json_get_string(params, "threadId");
-	const json_t *delta = json_object_get(params, "delta");
-	bool ours;
-
-	if (method == NULL || json_object_get(root, "id") != NULL || thread == NULL ||
-	    strcmp(thread, THREAD) != 0 || caller.thread == NULL || !said.named)
-		return;
-	if (strncmp(method, "rawResponse", 11) == 0 || strcmp(method, "error") == 0 ||
-	    strcmp(method, "item/completed") == 0)
-		said.vague = true;
-	ours = is_of_our_turn(params);
-	if (ours && strcmp(method, "item/agentMessage/delta") == 0 && json_is_string(delta) &&
-	    json_get_string(params, "itemId") != NULL)
-		json_buf_append(&said.text, json_string_value(delta), json_string_length(delta));
-}
+/* --- the input ------------------------------------------------------------------------------- */
 
 static void
 check_text(void)
@@ -422,8 +466,6 @@ check_text(void)
 	json_decref(heard);
 	json_buf_free(&quoted);
 }
-
-/* --- the input ------------------------------------------------------------------------------- */
 
 static void
 say_frame(const char *bytes, size_t len)
@@ -451,11 +493,8 @@ play(const char *line, size_t len)
 		say_frame(line, len);
 		break;
 	case '=': /* =LETTER RESULT: an answer */
-		if (len > 2) {
-			said.named |= line[1] == 's';
-			said.vague |= line[1] == 's' || line[1] == 't';
+		if (len > 2)
 			answer(line[1], "result", line + 2, len - 2);
-		}
 		break;
 	case '!': /* !LETTER ERROR */
 		if (len > 2)
@@ -517,7 +556,6 @@ read_options(const char *options, size_t len)
 static void
 set_up(const char *options, size_t len)
 {
-	bool greeted = memchr(options, 'g', len) == NULL;
 	static bool once;
 
 	if (!once) {
@@ -529,8 +567,7 @@ set_up(const char *options, size_t len)
 	memset(&caller, 0, sizeof(caller));
 	memset(&said, 0, sizeof(said));
 	read_options(options, len);
-	open_pool(greeted);
-	said.named = greeted; /* thread/start is answered in there */
+	open_pool(memchr(options, 'g', len) == NULL);
 }
 
 /* Whatever was under way ends with the connection. */
