@@ -122,7 +122,8 @@ append(struct ws_in *in, const struct wslay_frame_iocb *f, size_t more)
 		in->message = grown;
 		in->cap = cap;
 	}
-	if (f->data_length > 0) /* an empty frame has no bytes to point to */
+	/* An empty frame has no bytes to point to, and may be all there is. */
+	if (f->data_length > 0 && in->message != NULL)
 		memcpy(in->message + in->len, f->data, f->data_length);
 	in->len += f->data_length;
 	return NULL;
