@@ -65,12 +65,22 @@ async function killProxy(context, name) {
   await during(context, 'no proxy', ['error', 'slow'], () => backInService(context, `${name} of the proxy`), NOTICE_MS);
 }
 
-// The files that a process may still open: so many more than it has. Undone by the limit that it had.
+const limited = new Map(); // pid: {soft, hard, count} of limits that are not undone yet
+
+// The files that a process may still open: so many more than it has. Undone by the limit that it had
+// before the first of those that overlap: the one found by a later one is no limit of its own.
 function limitFiles(pid, spare) {
   const limit = (value) => execFileSync('prlimit', ['--pid', pid, `--nofile=${value}`], { stdio: 'ignore' });
-  const before = /Max open files\s+(\d+)\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/limits`, 'utf8'));
-  limit(`${filesOf(pid) + spare}:${before[2]}`);
-  return () => limit(`${before[1]}:${before[2]}`);
+  const [, soft, hard] = /Max open files\s+(\d+)\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/limits`, 'utf8'));
+  const before = limited.get(pid) ?? { soft, hard, count: 0 };
+  before.count++;
+  limited.set(pid, before);
+  limit(`${filesOf(pid) + spare}:${before.hard}`);
+  return () => {
+    if (--before.count > 0) return;
+    limited.delete(pid);
+    limit(`${before.soft}:${before.hard}`);
+  };
 }
 
 function idleConnections(where, count) {
@@ -161,7 +171,8 @@ export const faults = {
 
   async files(context, { who, spare, ms }) {
     const { world } = context;
-    const allows = who === 'proxy' ? ['cut', 'refused', 'error', 'slow'] : ['error'];
+    // a supervisor without files cannot start a proxy: who comes then is refused
+    const allows = who === 'proxy' ? ['cut', 'refused', 'error', 'slow'] : ['refused', 'error'];
     await during(context, `${who} has ${spare} more files`, allows, async () => {
       const undo = world.pidsOf(who).map((pid) => limitFiles(pid, spare));
       const where = who === 'proxy' ? { port: world.port, host: '127.0.0.1' } : { path: path.join(world.runtime, 'control.sock') };
