@@ -44,7 +44,7 @@ struct proxy {
 	char *workspace;
 	char *instructions; /* what is read from a file, or "" */
 	uv_signal_t sigterm, sigint, sighup;
-	uv_timer_t delay; /* of the drain */
+	uv_timer_t delay; /* of the drain, then of its end */
 	uv_timer_t flush;
 	uint64_t flush_deadline;
 	int64_t generation; /* which start of the proxy this is; 0: nobody counts */
@@ -53,7 +53,8 @@ struct proxy {
 	bool draining;           /* takes no new request */
 	bool drained;            /* and none is left */
 	bool terminating;        /* ends when drained */
-	uint64_t drain_deadline; /* while it is delayed */
+	uint64_t drain_deadline; /* while it is delayed, or requests are still on their way */
+	uint64_t last_requests;  /* so long those are waited for */
 	struct control_request *drain_req;
 	unsigned drain_left;
 };

@@ -9,6 +9,9 @@
 #define FLUSH_MS      3000
 #define FLUSH_LOOK_MS 10
 
+/* For requests that are on their way when the drain begins. */
+#define LAST_REQUESTS_MS 1000
+
 static void
 on_link_closed(void *arg)
 {
@@ -83,16 +86,37 @@ on_drained(void *arg, unsigned left)
 }
 
 static void
+on_last_requests_look(uv_timer_t *timer)
+{
+	struct proxy *p = timer->data;
+	uint64_t now = uv_now(&p->loop);
+
+	if (now < p->last_requests && http_server_expects_requests(p->http))
+		return;
+	(void)uv_timer_stop(timer); /* cannot fail */
+	turns_drain(p->turns, p->drain_deadline > now ? p->drain_deadline - now : 0, on_drained, p);
+}
+
+/* No connection is accepted any more; who has one already and is about to ask is served. */
+static void
 drain_now(struct proxy *p, uint64_t deadline_ms)
 {
+	uint64_t now = uv_now(&p->loop);
+
 	(void)uv_timer_stop(&p->delay); /* cannot fail */
 	if (!p->draining) {
 		p->draining = true;
 		http_server_stop_listening(p->http);
 		p->listening = false;
+		p->last_requests = now + LAST_REQUESTS_MS;
 	}
-	if (!p->drained)
-		turns_drain(p->turns, deadline_ms, on_drained, p);
+	if (p->drained)
+		return;
+	if (deadline_ms < LAST_REQUESTS_MS)
+		p->last_requests = now;
+	p->drain_deadline = now + deadline_ms;
+	/* a live handle */
+	(void)uv_timer_start(&p->delay, on_last_requests_look, 0, FLUSH_LOOK_MS);
 }
 
 static void

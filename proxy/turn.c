@@ -39,6 +39,7 @@ struct turn {
 	uint64_t pause_end;
 	uint64_t total_deadline;
 	uint64_t last_event;
+	bool late; /* submitted when no new ones were taken any more */
 	bool model_resolved;
 	bool started;
 	bool committed;
@@ -507,7 +508,7 @@ on_deadline(struct turn *t, uint64_t now)
 static void
 begin(struct turn *t)
 {
-	if (t->owner->draining)
+	if (t->late)
 		fail_with(t, FAILURE_DRAINING, "The server is shutting down.");
 	/* an unknown model is told now, not after a wait in the queue */
 	else if (!lacks_login(t) && resolve_model(t))
@@ -544,6 +545,7 @@ turn_submit(struct turns *ts, struct conversation *c, unsigned key, event_fn on_
 	}
 	t->owner = ts;
 	t->state = TURN_NEW;
+	t->late = ts->draining;
 	t->conversation = c;
 	t->ticket.key = key;
 	t->on_event = on_event;
@@ -589,7 +591,7 @@ on_drain_deadline(uv_timer_t *timer)
 	while (ts->turns != NULL) {
 		struct turn *t = ts->turns;
 
-		left += t->state != TURN_NEW; /* those would have been refused anyway */
+		left += !t->late; /* those would have been refused anyway */
 		if (t->thread != NULL)
 			thread_cancel(t->thread);
 		fail_with(t, FAILURE_DRAINING, "The server is shutting down.");

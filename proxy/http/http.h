@@ -81,6 +81,9 @@ int http_server_listen(struct http_server *s, int fd, struct err *err) MUST_CHEC
 void http_server_leave(struct http_server *s);
 /* Stops accepting and asks clients to close their idle connections; running exchanges go on. */
 void http_server_stop_listening(struct http_server *s);
+/* Is a request on its way, of a client that cannot have known of the end: on a connection that was
+ * accepted a moment ago, or with a body that is still coming? */
+bool http_server_expects_requests(const struct http_server *s);
 unsigned http_server_connections(const struct http_server *s);
 /* Requests in work: from their head to the last byte of their answer. */
 unsigned http_server_exchanges(const struct http_server *s);

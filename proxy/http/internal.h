@@ -23,6 +23,7 @@ struct http_server {
 	struct http_listener *listeners;
 	uv_timer_t retry; /* accepting again after files ran out */
 	unsigned connections;
+	uint64_t accepted_ms;   /* loop time, of the last one */
 	uint64_t reported_full; /* loop time, ms */
 	struct http_exchange *exchanges;
 	struct http_exchange *dirty;     /* their queues are looked at before the loop waits */

@@ -21,6 +21,9 @@
 /* After running out of files: another one may have been closed meanwhile. */
 #define RETRY_MS 200
 
+/* Who connects sends a request; this takes as long on a busy machine. */
+#define REQUEST_MS 250
+
 /* The full house is reported so often. */
 #define REPORT_MS 60000
 
@@ -129,6 +132,7 @@ void
 server_on_connection(struct http_server *s)
 {
 	s->connections++;
+	s->accepted_ms = uv_now(s->loop);
 }
 
 void
@@ -239,6 +243,18 @@ http_server_stop_listening(struct http_server *s)
 		uv_close((uv_handle_t *)&l->poll, on_listener_closed);
 		(void)close(l->fd); /* others may hold the same socket, and go on listening */
 	}
+}
+
+bool
+http_server_expects_requests(const struct http_server *s)
+{
+	const struct http_exchange *x;
+
+	DL_FOREACH(s->exchanges, x)
+		if (!x->body_complete && x->answer == HTTP_ANSWER_NONE)
+			return true;
+	return http_server_exchanges(s) < s->connections &&
+	       uv_now(s->loop) < s->accepted_ms + REQUEST_MS;
 }
 
 unsigned

@@ -189,6 +189,23 @@ test('SIGTERM with a turn that never ends: an error at the deadline of the drain
   await f.fake.heard('turn/interrupt');
 });
 
+test('SIGTERM while a body is still coming: the request is served', async (t) => {
+  const f = await lone(t);
+  const body = chatBody('!say 1 0 in time');
+  const socket = net.connect(f.port, '127.0.0.1');
+  socket.write(`POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${API_KEY}\r\n` +
+    `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body.slice(0, 5)}`);
+  await until(async () => /^codex_sidecar_requests_in_work 2$/m.test((await ask(f.port, { path: '/metrics', key: null })).text), 'the head to be read');
+  f.proxy.process.kill('SIGTERM');
+  await f.proxy.line((l) => /SIGTERM: draining/.test(l.msg), 'the drain');
+  socket.write(body.slice(5));
+  let all = '';
+  for await (const chunk of socket) all += chunk;
+  assert.match(all, /^HTTP\/1\.1 200 /);
+  assert.match(all, /in time/);
+  assert.deepEqual(await withDeadline(f.proxy.exited, 'the end'), { code: 0, signal: null });
+});
+
 test('a client that pipelines gets its own answers, in order, or the connection closed before one', async (t) => {
   const f = await lone(t);
   const request = (text) => {

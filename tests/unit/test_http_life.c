@@ -108,7 +108,7 @@ an_abort_from_a_timer_cuts_the_connection(void **state)
 		struct client *c = client_open();
 
 		if (i % 2 == 0)
-			client_get(c, "/hold");
+			client_post(c, "/hold", "x");
 		else
 			client_post(c, "/hold", "x");
 		UNTIL(kit.held_count == 1);
@@ -242,6 +242,30 @@ after_stop_listening_answers_ask_for_the_end(void **state)
 	assert_closed(held);
 	UNTIL(http_server_connections(kit.server) == 0);
 	assert_int_equal(kit.completed, 4);
+}
+
+static void
+a_request_is_expected_of_who_has_just_connected_and_of_who_sends_its_body(void **state)
+{
+	struct client *c, *half;
+
+	assert_false(http_server_expects_requests(kit.server));
+	half = client_open();
+	UNTIL(http_server_expects_requests(kit.server));
+	(void)kit_turns_in(300);
+	assert_false(http_server_expects_requests(kit.server)); /* not for ever */
+	client_send(half, HALF);
+	UNTIL(http_server_expects_requests(kit.server));
+	client_close(half);
+	UNTIL(!http_server_expects_requests(kit.server));
+	c = client_open();
+	client_get(c, "/");
+	assert_answer(c, 200, "hello");
+	client_get(c, "/hold");
+	UNTIL(kit.held_count == 1);
+	assert_false(http_server_expects_requests(kit.server));
+	reply_text(kit.held[0], 200, "done");
+	assert_answer(c, 200, "done");
 }
 
 static void
@@ -398,6 +422,7 @@ main(void)
 		TEST(without_files_accepting_pauses_and_goes_on),
 		TEST(after_stop_listening_answers_ask_for_the_end),
 		TEST(a_server_that_leaves_still_serves_and_asks_for_other_connections),
+		TEST(a_request_is_expected_of_who_has_just_connected_and_of_who_sends_its_body),
 		TEST(after_stop_listening_nobody_is_let_in),
 		TEST(a_close_with_all_kinds_of_connections_leaves_nothing),
 		TEST_UNIX(a_close_with_all_kinds_of_connections_leaves_nothing),

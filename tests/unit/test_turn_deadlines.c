@@ -280,6 +280,19 @@ a_drain_lets_turns_end_and_refuses_new_ones(void **state)
 }
 
 static void
+a_turn_that_came_before_the_drain_is_not_refused(void **state)
+{
+	open_turns(1, 1);
+	callers[0].turn = turn_submit(turns, conversation_new(), 0, on_event, &callers[0]);
+	turns_drain(turns, 5000, on_drained, &told);
+	run_loop(&loop);
+	codex_finishes(FINISH_STOP);
+	run_loop(&loop);
+	assert_int_equal(told.drained, 1);
+	assert_int_equal(told.left, 0);
+}
+
+static void
 a_cancelled_turn_ends_a_drain_as_well(void **state)
 {
 	open_turns(1, 1);
@@ -371,6 +384,7 @@ main(void)
 		with_turns(the_whole_deadline_counts_in_a_pause_too),
 		with_turns(an_idle_drain_is_done_at_once_but_not_from_inside),
 		with_turns(a_drain_lets_turns_end_and_refuses_new_ones),
+		with_turns(a_turn_that_came_before_the_drain_is_not_refused),
 		with_turns(a_cancelled_turn_ends_a_drain_as_well),
 		with_turns(at_its_deadline_a_drain_breaks_off_what_is_left),
 		with_turns(a_second_drain_only_moves_the_deadline_nearer),
