@@ -59,10 +59,12 @@ async function killSupervisor(context, name) {
 async function killProxy(context, name) {
   const { world, timeline } = context;
   const cut = timeline.open(`proxy gets ${name}`, ...(name === 'SIGTERM' ? [] : ['cut']));
+  const state = world.lastProxyState();
   signal(world.pidsOf('proxy'), name);
   timeline.close(cut, NOTICE_MS);
-  // the listening socket stays: who comes now waits in it
-  await during(context, 'no proxy', ['error', 'slow'], () => backInService(context, `${name} of the proxy`), NOTICE_MS);
+  // The listening socket stays: who comes now waits in it. But one that ends before it was ready counts
+  // as a failed start, after which callers are refused (docs/ecosystem.md) until the next attempt.
+  await during(context, 'no proxy', state === 'starting' ? ['refused', 'error', 'slow'] : ['error', 'slow'], () => backInService(context, `${name} of the proxy`), NOTICE_MS);
 }
 
 const limited = new Map(); // pid: {soft, hard, count} of limits that are not undone yet

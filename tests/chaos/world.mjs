@@ -213,6 +213,11 @@ export class World {
     return once(child, 'exit');
   }
 
+  // By the log, since a supervisor that is stopped, or has no socket, does not answer.
+  lastProxyState() {
+    return [...this.logText().matchAll(/"msg":"proxy: \S+ -> (\w+)/g)].at(-1)?.[1];
+  }
+
   logText() {
     return fs.readFileSync(this.log, 'utf8');
   }
