@@ -30,10 +30,10 @@ const KILL_MS = DEADLINE_MS + 20000;
 // So much of the time memory may still be on its way to what the load needs.
 const WARM_UP = 0.2;
 const WARM_REQUESTS = 400;
-// At 20 requests/s less than 2 bytes of each request. What is left of a short run is one spell that was
-// fuller than all before: a quarter of a megabyte at once.
+// At 20 requests/s less than 2 bytes of each request. What is left of a short run is a spell or two that
+// were fuller than all before, more so on a machine that has other work: a megabyte in all.
 const BOUND_KB_H = 100;
-const SPELL_KB = 256;
+const SPELL_KB = 1024;
 const LONG_S = 1800;
 const bound = BOUND_KB_H + (seconds < LONG_S ? SPELL_KB / (seconds * (1 - WARM_UP) / 3600) : 0);
 

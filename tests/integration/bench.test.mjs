@@ -11,7 +11,7 @@ import { measures } from '../bench/measures.mjs';
 import { haproxyBin } from '../bench/stand.mjs';
 
 const bench = new URL('../bench/bench.mjs', import.meta.url).pathname;
-// In build/<flavour>/ there is more in the program than it does.
+// In build/<flavour>/ there is more in the program than it does: its figures say nothing.
 const isPlain = path.basename(buildDir) === 'build';
 
 // Twice what it was when this was written: in seconds, and in times of what HAProxy took in the same run,
@@ -22,7 +22,7 @@ const mostCpu = {
 };
 const mostMemory = { rss_idle: 8, rss_per_stream: 20, rss_stalled: 2 };
 
-test('make bench, with tiny counts: every figure is there, and none is out of all bounds', async (t) => {
+test('make bench, with tiny counts: every figure is there, and none is out of all bounds', { skip: !isPlain }, async (t) => {
   const out = fs.mkdtempSync(path.join(os.tmpdir(), 'bench-out-'));
   t.after(() => fs.rmSync(out, { recursive: true, force: true }));
   const parts = ['relay', 'latency', 'memory', 'start', 'failover'];
@@ -38,7 +38,6 @@ test('make bench, with tiny counts: every figure is there, and none is out of al
   assert.match(fs.readFileSync(path.join(out, 'bench.svg'), 'utf8'), /<svg [^]*<circle [^]*<\/svg>/);
   assert.match(fs.readFileSync(path.join(out, 'bench.md'), 'utf8'), /\| measure \|/);
   assert.equal(figures.idle_connections.value, 200);
-  if (!isPlain) return;
   for (const [key, { seconds, times }] of Object.entries(mostCpu)) {
     const { value, floor } = figures[key];
     const told = `${key}: ${value.toFixed(3)} s (${seconds}), ${(value / floor).toFixed(2)} times HAProxy (${times})`;
