@@ -78,18 +78,29 @@ function strayProcesses(world) {
   return ours.size === expected || `${ours.size} processes, not ${expected}: ${processes().filter((p) => ours.has(p.pid)).map((p) => `${p.pid} ${p.name}`)}`;
 }
 
-async function rounds(world, oracle, seed, kill_ms) {
-  const calm = new Oracle(new Timeline());
+// KB after each round.
+async function heldInRounds(world, oracle, calm, seed, kill_ms) {
   const held = { proxy: [], supervisor: [] };
-  await calmLoad(world, `${seed} warm`, WARM_REQUESTS, (...x) => calm.judge(...x), { atOnce: 16, kill_ms });
   for (let i = 0; i < ROUNDS; i++) {
     await calmLoad(world, `${seed} ${i}`, ROUND_REQUESTS, (...x) => calm.judge(...x), { kill_ms });
     await holds(oracle, 'after calm load the gauges are at rest', async () => restOf(await gaugesOf(world)));
     for (const who of ['proxy', 'supervisor']) held[who].push(memoryOf(world.pidsOf(who)[0]).dirty);
   }
-  for (const [who, kb] of Object.entries(held)) {
-    const grown = Math.min(...kb.slice(ROUNDS / 2)) - Math.max(...kb.slice(0, ROUNDS / 2));
-    if (grown > ROUND_GROWTH_KB) oracle.object(`the ${who} grows by what it is asked: KB after each round: ${kb}`);
+  return held;
+}
+
+const grownIn = (kb) => Math.min(...kb.slice(ROUNDS / 2)) - Math.max(...kb.slice(0, ROUNDS / 2));
+
+// The heap may step up once, by the largest body (600 KB) that was met at its end, and stay there. What
+// is leaked with each request shows in the next rounds as well.
+async function rounds(world, oracle, seed, kill_ms) {
+  const calm = new Oracle(new Timeline());
+  await calmLoad(world, `${seed} warm`, WARM_REQUESTS, (...x) => calm.judge(...x), { atOnce: 16, kill_ms });
+  const held = await heldInRounds(world, oracle, calm, seed, kill_ms);
+  const grown = Object.keys(held).filter((who) => grownIn(held[who]) > ROUND_GROWTH_KB);
+  const again = grown.length > 0 ? await heldInRounds(world, oracle, calm, `${seed} again`, kill_ms) : undefined;
+  for (const who of grown) {
+    if (grownIn(again[who]) > ROUND_GROWTH_KB) oracle.object(`the ${who} grows by what it is asked: KB after each round: ${held[who]}, ${again[who]}`);
   }
   calm.objections.forEach((o) => oracle.object(`with nothing wrong any more: ${o.what}`, o.detail));
 }
