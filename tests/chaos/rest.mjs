@@ -11,6 +11,9 @@ import { keys } from './world.mjs';
 
 const READY_MS = 40000;
 const SETTLE_MS = 15000;
+// An app-server whose socket is gone is replaced; after one replacement the next comes 30 s later at the
+// earliest, then 60, then 120 (supervisor/tend.c), and one of them may have found no files or no memory.
+const SOCKET_MS = 125000;
 // Calm load in rounds, each of so many requests. What a process holds after one goes up and down by a
 // megabyte, as bodies and answers meet; what it leaks is there after each: so the least of the last
 // ones is compared with the most of the first ones.
@@ -121,7 +124,7 @@ export async function assertAtRest(world, base, oracle, seed, kill_ms) {
     const { proxy } = await world.control('status');
     return (proxy.in_flight === 0 && proxy.queued === 0 && proxy.threads === 0) || JSON.stringify(proxy);
   });
-  await holds(oracle, 'no thread is left in the app-servers', () => threadsLeft(world));
+  await holds(oracle, 'no thread is left in the app-servers', () => threadsLeft(world), SOCKET_MS);
   await holds(oracle, 'no process is left over', () => strayProcesses(world));
   for (const who of ['proxy', 'supervisor']) {
     await holds(oracle, `files and threads of the ${who} are as before: ${JSON.stringify(base[who])}`, () => {
