@@ -1,7 +1,6 @@
 // Callers, each its own kind by the seed's chance. What a caller asks for holds a marker that nobody can
 // guess and that the model's answer has to repeat: what is another's shows.
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import net from 'node:net';
 import { exchange } from './request.mjs';
 import { generator } from './schedule.mjs';
@@ -135,7 +134,8 @@ export async function rudeCallers(port, { how, count, ms }, r) {
     const socket = net.connect(port, '127.0.0.1');
     socket.on('error', () => {});
     socket.on('data', () => {});
-    const closed = once(socket, 'close');
+    // not once(): that rejects with an error, and a connection may be cut or refused as any other
+    const closed = new Promise((resolve) => socket.once('close', resolve));
     socket.write(rudeness[how](r));
     const drip = setInterval(() => how.startsWith('slow') && socket.writable && socket.write('a'), 200);
     const timer = setTimeout(() => (how === 'reset' ? socket.resetAndDestroy?.() ?? socket.destroy() : socket.destroy()), how === 'reset' ? 20 : ms);
