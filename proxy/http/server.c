@@ -116,7 +116,8 @@ on_connectable(uv_poll_t *poll, int status, int events)
 		}
 		/* A unix socket has no such option, and no need of it. */
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		if (lws_adopt_socket_vhost(s->vhost, fd) == NULL) {
+		errno = 0;
+		if (lws_adopt_socket_vhost(s->vhost, fd) == NULL && errno == ENOMEM) {
 			/* It has closed fd; but not where its event loop had no memory: then it has
 			 * told of the connection before, and will not tell of its end. */
 			if (fcntl(fd, F_GETFD) >= 0)
@@ -125,6 +126,8 @@ on_connectable(uv_poll_t *poll, int status, int events)
 			pause_accepting(s, ENOMEM);
 			return;
 		}
+		/* Or it knows already that what has come is no TLS: then it is about to close fd,
+		 * and tells of that as of any other end. */
 	}
 }
 

@@ -117,6 +117,26 @@ test('HTTP/1.1 only, no plain HTTP, and what speaks neither is let go', needsOpe
   assert.equal((await whole(f.port, { ca: f.first.ca, path: '/healthz' })).status, 200);
 });
 
+test('what is no TLS, and is there before the connection is taken, is let go too, and others are served', needsOpenssl, async (t) => {
+  const f = await served(t);
+  const before = fs.readdirSync(`/proc/${f.proxy.pid}/fd`).length;
+  f.proxy.process.kill('SIGSTOP');
+  t.after(() => f.proxy.process.kill('SIGCONT'));
+  const ends = [];
+  for (let i = 0; i < 3; i++) {
+    const raw = net.connect(f.port, '127.0.0.1');
+    raw.on('error', () => {}); // a reset will do
+    ends.push(new Promise((resolve) => raw.on('close', resolve)));
+    await once(raw, 'connect');
+    await new Promise((resolve) => raw.write('\0\0\0 nonsense \r\n\r\n', resolve));
+    raw.resume();
+  }
+  f.proxy.process.kill('SIGCONT');
+  await withDeadline(Promise.all(ends), 'the end of nonsense');
+  await until(() => fs.readdirSync(`/proc/${f.proxy.pid}/fd`).length === before, 'the files to be closed');
+  assert.equal((await whole(f.port, { ca: f.first.ca, path: '/healthz' })).status, 200);
+});
+
 test('a new certificate serves new connections; one that does not fit changes nothing', needsOpenssl, async (t) => {
   const f = await served(t);
   const second = certify(f.folder, 'second');
