@@ -11,6 +11,8 @@ import { keys } from './world.mjs';
 
 const READY_MS = 40000;
 const SETTLE_MS = 15000;
+// A thread that an app-server does not confirm to be gone is waited for as long as a call may take, 30 s.
+const THREADS_MS = 35000;
 // An app-server whose socket is gone is replaced; after one replacement the next comes 30 s later at the
 // earliest, then 60, then 120 (supervisor/tend.c), and one of them may have found no files or no memory.
 const SOCKET_MS = 125000;
@@ -117,7 +119,7 @@ export async function assertAtRest(world, base, oracle, seed, kill_ms) {
     const bad = apps.filter((a) => a.state !== 'ready');
     return (ready && bad.length === 0) || JSON.stringify(bad);
   }, READY_MS);
-  await holds(oracle, 'the gauges are at rest', async () => restOf(await gaugesOf(world)));
+  await holds(oracle, 'the gauges are at rest', async () => restOf(await gaugesOf(world)), THREADS_MS);
   await rounds(world, oracle, seed, kill_ms);
   // a provider that has failed is trusted again when a request went well
   await holds(oracle, '/readyz is 200', async () => (await world.readyz()).status === 200 || (await world.readyz()).text);
