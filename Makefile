@@ -129,7 +129,8 @@ $O/fake-app-server: $(call objs,$(addprefix tests/fakes/,fake_app_server.c fake_
 	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ $(FAKE_LIBS)
 $O/tests/%: $O/obj/tests/unit/%.o $O/libsupervisor.a $O/libproxy.a $O/libhealthcheck.a $O/libcommon.a
 	@mkdir -p $(@D)
-	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS) -lsystemd
+	$(CC) $(SIDECAR_LDFLAGS) $(TEST_LDFLAGS) -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS) -lsystemd
+$O/tests/test_json: TEST_LDFLAGS := -Wl,--wrap=malloc
 
 # Objects of the tests are no throw-aways.
 .SECONDARY:

@@ -5,10 +5,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-#include "common/exit_code.h"
-#include "common/log.h"
 
 #define FIRST_CAP   ((size_t)256)
 #define DIGITS_MAX  17 /* always enough to read a double back */
@@ -21,34 +17,63 @@
 /* Where its text buffer cannot grow, jansson 2.14 loses bytes of the text, and then takes what is
  * left for well-formed: it hits an assertion, or reads on behind the end. So that allocation must
  * not fail: memory is laid by for it. All other ones may, and end the parsing. */
-static bool was_short;
-static void *laid_by;
+struct parse_memory {
+	char *laid_by, *at, *end;
+	void *text; /* the text buffer: the first that is allocated; it doubles when it grows */
+	size_t text_size;
+	void *last;
+	size_t last_size;
+	bool is_short; /* something could not be allocated: the value is of no use */
+};
 
-/* As the text buffer is: 16 bytes, then double, again and again. */
-static bool
-is_for_text(size_t size)
+/* All growth of a text buffer for len bytes takes less than four times that, with what it grows to
+ * at last. As much again is for others that happen to be as large as what it would grow to: there
+ * can be one or two of them until something else fails, and then the parsing ends. */
+#define LAID_BY(len) (8 * (len) + 1024)
+#define ALIGNMENT    ((size_t)16)
+
+static struct parse_memory parse; /* jansson's allocators have no argument */
+
+static void *
+take_laid_by(size_t size)
 {
-	return size >= 16 && (size & (size - 1)) == 0;
+	char *p = parse.at;
+
+	parse.is_short = true;
+	if (size != 2 * parse.text_size || (size_t)(parse.end - p) < size)
+		return NULL;
+	parse.at += (size + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+	return p;
 }
 
 static void *
-allocate(size_t size)
+parse_alloc(size_t size)
 {
-	void *p = was_short && !is_for_text(size) ? NULL : malloc(size);
+	bool gives_up = parse.is_short && size != 2 * parse.text_size;
+	void *p = gives_up ? NULL : malloc(size);
 
-	if (p != NULL)
-		return p;
-	was_short = true;
-	if (!is_for_text(size))
-		return NULL;
-	free(laid_by);
-	laid_by = NULL;
-	p = malloc(size);
-	if (p == NULL) {
-		log_error("out of memory");
-		_exit(EXIT_GAVE_UP);
+	if (p == NULL)
+		p = take_laid_by(size);
+	if (parse.text == NULL) {
+		parse.text = p;
+		parse.text_size = size;
 	}
+	parse.last = p;
+	parse.last_size = size;
 	return p;
+}
+
+static void
+parse_free(void *p)
+{
+	uintptr_t at = (uintptr_t)p;
+
+	if (p == parse.text) { /* it has moved to what was allocated last */
+		parse.text = parse.last;
+		parse.text_size = parse.last_size;
+	}
+	if (at < (uintptr_t)parse.laid_by || at >= (uintptr_t)parse.end)
+		free(p);
 }
 
 json_t *
@@ -56,20 +81,22 @@ json_load(const char *text, size_t len, size_t flags, json_error_t *error, bool 
 {
 	json_t *value = NULL;
 
-	laid_by = malloc(2 * len + 64); /* the longest string, when the buffer has just grown */
-	was_short = laid_by == NULL;
-	if (laid_by != NULL) {
-		json_set_alloc_funcs(allocate, free);
-		value = json_loadb(text, len, flags, error);
-		json_set_alloc_funcs(malloc, free);
+	parse = (struct parse_memory){.laid_by = malloc(LAID_BY(len))};
+	*no_memory = true;
+	if (parse.laid_by == NULL)
+		return NULL;
+	parse.at = parse.laid_by;
+	parse.end = parse.laid_by + LAID_BY(len);
+	json_set_alloc_funcs(parse_alloc, parse_free);
+	value = json_loadb(text, len, flags, error);
+	if (parse.is_short) {
+		json_decref(value);
+		value = NULL;
 	}
-	*no_memory = was_short;
-	free(laid_by);
-	laid_by = NULL;
-	if (!was_short)
-		return value;
-	json_decref(value);
-	return NULL;
+	json_set_alloc_funcs(malloc, free);
+	free(parse.laid_by);
+	*no_memory = parse.is_short;
+	return value;
 }
 
 json_t *

@@ -10,6 +10,21 @@
 
 #include "common/json.h"
 
+/* Of the allocations that common/ makes while a text is read, those from fail_from on fail, so
+ * many. */
+static unsigned fail_from, fail_count, allocations;
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *
+__wrap_malloc(size_t size)
+{
+	unsigned n = ++allocations;
+
+	return n >= fail_from && n - fail_from < fail_count ? NULL : __real_malloc(size);
+}
+
 static void
 assert_prints(const char *text, const char *expected)
 {
@@ -224,6 +239,55 @@ a_value_that_was_never_built_has_no_text(void **state)
 	assert_null(json_to_text(NULL, NULL));
 }
 
+/* true: its value is whole. */
+static bool
+is_read(const char *text, unsigned from, unsigned count)
+{
+	json_error_t error;
+	bool no_memory;
+	json_auto_t *value = NULL;
+	AUTO_FREE char *printed = NULL;
+
+	allocations = 0;
+	fail_from = from;
+	fail_count = count;
+	value = json_load(text, strlen(text), JSON_DECODE_ANY, &error, &no_memory);
+	fail_count = 0;
+	if (value == NULL) {
+		assert_true(no_memory);
+		return false;
+	}
+	printed = json_to_text(value, NULL);
+	assert_string_equal(printed, text);
+	return true;
+}
+
+static void
+memory_that_runs_out_while_a_text_is_read_is_told(void **state)
+{
+	static const char *const texts[] = {
+		"\"the text buffer grows and grows: 0123456789 0123456789 0123456789 0123456789\"",
+		"[true,true,true,true,true,true,true,true,true,true,true,true,true,true,true,true,"
+		"true,true,true,true,true,true,true,true,true,true,true,true,true,true,true,true]",
+		"[\"a string of 31 characters, it is\",\"a string of 31 characters, it is\","
+		"\"and one that is so long that its buffer has to grow once more, or even twice\"]",
+		"{\"a\":1,\"b\":[],\"c\":{},\"d\":\"x\",\"e\":1.5,\"f\":null,\"g\":true,\"h\":2,"
+		"\"i\":3,"
+		"\"a key of which the buffer has to be larger than that of all others\":\"\"}",
+	};
+	static const unsigned counts[] = {1, 2, 3, 5, 1000};
+
+	for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++) {
+		for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
+			unsigned from = 1;
+
+			while (!is_read(texts[t], from, counts[c]))
+				from++;
+			assert_in_range(from, 6, 1000); /* so many failed */
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -238,6 +302,7 @@ main(void)
 		cmocka_unit_test(getters_give_the_fallback_for_another_type),
 		cmocka_unit_test(escaping_gives_the_inside_of_a_string),
 		cmocka_unit_test(a_value_that_was_never_built_has_no_text),
+		cmocka_unit_test(memory_that_runs_out_while_a_text_is_read_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
