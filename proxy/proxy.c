@@ -211,6 +211,7 @@ proxy_on_stats(void *arg)
 	if (p->turns == NULL)
 		return; /* still being built */
 	turns = turns_stats(p->turns);
+	heap_trim_look(&p->trim, turns.running + turns.waiting > 0);
 	stats = (struct supervisor_link_stats){.in_flight = turns.running,
 	                                       .queued = turns.waiting,
 	                                       .threads = backend_pool_threads(p->pool)};

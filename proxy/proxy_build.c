@@ -259,6 +259,7 @@ proxy_build(struct proxy *p, struct err *err)
 	}
 	if (r == 0) {
 		backend_drains_init(&p->drains, &p->loop, p->pool);
+		heap_trim_init(&p->trim, &p->loop);
 		r = build_images(p, err);
 	}
 	if (r == 0) {
@@ -279,6 +280,7 @@ proxy_unbuild(struct proxy *p)
 		http_server_close(p->http);
 	if (p->pool != NULL) {
 		backend_drains_close(&p->drains);
+		heap_trim_close(&p->trim);
 		backend_pool_close(p->pool, NULL, NULL);
 	}
 	p->pool = NULL;

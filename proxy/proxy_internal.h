@@ -7,6 +7,7 @@
 #include "proxy/backend_drain.h"
 #include "proxy/codex/agent.h"
 #include "proxy/health.h"
+#include "proxy/heap_trim.h"
 #include "proxy/lws_context.h"
 #include "proxy/metrics.h"
 #include "proxy/outcomes.h"
@@ -40,6 +41,7 @@ struct proxy {
 	int64_t login_expires_at;           /* Unix time; 0: not known, or never */
 	bool usable[OUTCOMES_BACKENDS_MAX]; /* at the last look */
 	struct backend_drains drains;
+	struct heap_trim trim;
 	struct proxy_agent agent;
 	char *workspace;
 	char *instructions; /* what is read from a file, or "" */

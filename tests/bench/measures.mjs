@@ -19,6 +19,7 @@ export const measures = [
   { key: 'rss_idle', part: 'memory', name: 'resident, idle', unit: 'MB', floor: 'HAProxy', budget: 6, predecessor: 64 },
   { key: 'private_idle', part: 'memory', name: 'of it not shared with other programs', unit: 'MB', floor: 'HAProxy' },
   { key: 'rss_streams', part: 'memory', name: 'resident, 1,000 slow streams', unit: 'MB', floor: 'HAProxy', budget: 20, predecessor: 116 },
+  { key: 'rss_after', part: 'memory', name: 'resident, two seconds after them', unit: 'MB', floor: 'HAProxy' },
   { key: 'rss_per_stream', part: 'memory', name: 'resident per stream', unit: 'kB', floor: 'HAProxy' },
   { key: 'rss_stalled', part: 'memory', name: 'growth by a reader that stops', unit: 'MB', floor: 'one who reads', budget: 1, predecessor: 234 },
   { key: 'idle_connections', part: 'memory', name: 'idle connections held', unit: '', budget: 10000, least: true },

@@ -7,6 +7,7 @@ import { haproxyBin, load, peakFrom, peakKb, privateKb, rssKb, sleep, withStand 
 
 const MB = 1024; // of kB
 const SPARE_FILES = 1000;
+const AFTER_MS = 2000;
 const ANSWER_MS = 2000; // one that takes longer is made to wait
 
 async function streams(server, n) {
@@ -22,7 +23,8 @@ async function streams(server, n) {
       }
     },
   });
-  return { rss_idle: idle / MB, private_idle: own / MB, rss_streams: most / MB, rss_per_stream: (most - idle) / n.streams };
+  await sleep(AFTER_MS);
+  return { rss_idle: idle / MB, private_idle: own / MB, rss_streams: most / MB, rss_after: rssKb(server.pid) / MB, rss_per_stream: (most - idle) / n.streams };
 }
 
 // What a long stream adds at most: to one who reads it to its end, or who takes the first deltas only,

@@ -3,13 +3,15 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import path from 'node:path';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { API_KEY, ask, assertError, assertWellFormed, chat, post, chatBody, stream } from './http_kit.mjs';
 import { AppServerClient, lone } from './pair_kit.mjs';
-import { until, withDeadline } from './supervisor_kit.mjs';
+import { buildDir, until, withDeadline } from './supervisor_kit.mjs';
 
 // A sanitizer keeps what is freed for a while.
+const isSanitized = path.basename(buildDir) === 'san';
 const smallQuarantine = `${process.env.ASAN_OPTIONS ?? ''}:quarantine_size_mb=1`;
 
 test('numbers leave the proxy equal, and never longer than they came', async (t) => {
@@ -117,6 +119,20 @@ test('2000 requests leave nothing behind: no memory, no file, no thread', async 
   const behind = await AppServerClient.connect(f.fake.url);
   await until(async () => (await behind.loadedThreads()).length === 0, 'no thread to be loaded');
   behind.close();
+});
+
+test('the memory that many streams needed is given back when they are over', { skip: isSanitized }, async (t) => {
+  const f = await lone(t, { env: { CODEX_LOG_LEVEL: 'warning', CODEX_MAX_CONCURRENT: '500', CODEX_PROXY_RATE_LIMIT: '0' } });
+  await chat(f.port, '!say 5 0 t');
+  const before = f.proxy.rssKb;
+  let peak = before;
+  const streams = Array.from({ length: 400 }, () => stream(f.port, '!say 3 300 t'));
+  const watch = setInterval(() => (peak = Math.max(peak, f.proxy.rssKb)), 20);
+  t.after(() => clearInterval(watch));
+  for (const s of streams) assert.equal(await s.end(), 'whole');
+  clearInterval(watch);
+  assert.ok(peak - before > 3000, `grew by ${peak - before} KB only: nothing to give back`);
+  await until(() => f.proxy.rssKb - before < 1500, `less than 1500 KB more than before, of ${peak - before}`);
 });
 
 // Reads nothing until go() is called.
