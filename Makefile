@@ -131,6 +131,7 @@ $O/tests/%: $O/obj/tests/unit/%.o $O/libsupervisor.a $O/libproxy.a $O/libhealthc
 	@mkdir -p $(@D)
 	$(CC) $(SIDECAR_LDFLAGS) $(TEST_LDFLAGS) -o $@ $^ -lcmocka -lresolv -lm $(PROXY_LIBS) -lsystemd
 $O/tests/test_json: TEST_LDFLAGS := -Wl,--wrap=malloc
+$O/tests/test_loop_memory: TEST_LDFLAGS := -Wl,--wrap=malloc,--wrap=realloc
 
 # Objects of the tests are no throw-aways.
 .SECONDARY:

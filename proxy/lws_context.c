@@ -2,10 +2,13 @@
 #include "proxy/lws_context.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "common/exit_code.h"
 #include "common/log.h"
 
 /* Every answer has left before, or had its time. */
@@ -56,6 +59,27 @@ set_open_files(void)
 		log_warning("open files: %s, going on with the limit as it is", strerror(errno));
 }
 
+/* Where some of these allocations fail libwebsockets crashes, or goes on with half a context and
+ * crashes later. Nothing was begun that this end could harm. */
+static bool making;
+
+static void *
+allocate(void *old, size_t size, const char *what)
+{
+	void *p;
+
+	if (size == 0) {
+		free(old);
+		return NULL;
+	}
+	p = realloc(old, size);
+	if (p == NULL && making) {
+		log_error("not started: out of memory (libwebsockets: %s)", what);
+		_exit(EXIT_GAVE_UP);
+	}
+	return p;
+}
+
 static int
 open_context(struct lws_context **out, uv_loop_t *loop, uint64_t options, struct err *err)
 {
@@ -73,7 +97,10 @@ open_context(struct lws_context **out, uv_loop_t *loop, uint64_t options, struct
 	info.max_http_header_data = REQUEST_HEAD_MAX;
 	info.pt_serv_buf_size = READ_MAX;
 	info.timeout_secs = LWS_STALL_SECS;
+	lws_set_allocator(allocate);
+	making = true;
 	live = lws_create_context(&info);
+	making = false;
 	if (live == NULL)
 		return err_set(err, -ENOMEM, "libwebsockets: the context could not be made");
 	*out = live;

@@ -9,9 +9,13 @@
 
 #include "common/exit_code.h"
 #include "common/log.h"
+#include "common/loop_memory.h"
 #include "proxy/announce.h"
 #include "proxy/process_figures.h"
 #include "proxy/proxy_internal.h"
+
+/* Memory that was short may be there again. */
+#define MODELS_AGAIN_MS 1000
 
 /* --- telling -------------------------------------------------------------------------------- */
 
@@ -190,12 +194,22 @@ count_connects(struct proxy *p)
 	}
 }
 
+static void
+on_models_again(uv_timer_t *timer)
+{
+	proxy_on_backends_change(timer->data);
+}
+
 void
 proxy_on_backends_change(void *arg)
 {
 	struct proxy *p = arg;
 
-	models_update(p->models, backend_pool_models(p->pool));
+	if (!models_update(p->models, backend_pool_models(p->pool))) {
+		log_warning("the model list: out of memory, again in %d ms", MODELS_AGAIN_MS);
+		/* a live handle, or the end is near */
+		(void)uv_timer_start(&p->models_again, on_models_again, MODELS_AGAIN_MS, 0);
+	}
 	turns_pump(p->turns);
 	count_connects(p);
 	proxy_tell_readiness(p);
@@ -352,6 +366,7 @@ proxy_run(const struct settings *settings)
 	struct err err = {.code = 0};
 	int r, code = EXIT_WELL;
 
+	loop_memory_init();
 	r = uv_loop_init(&p.loop);
 	if (r < 0) {
 		log_error("the event loop: %s", uv_strerror(r));

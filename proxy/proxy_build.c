@@ -260,6 +260,8 @@ proxy_build(struct proxy *p, struct err *err)
 	if (r == 0) {
 		backend_drains_init(&p->drains, &p->loop, p->pool);
 		heap_trim_init(&p->trim, &p->loop);
+		(void)uv_timer_init(&p->loop, &p->models_again); /* cannot fail */
+		p->models_again.data = p;
 		r = build_images(p, err);
 	}
 	if (r == 0) {
@@ -281,6 +283,7 @@ proxy_unbuild(struct proxy *p)
 	if (p->pool != NULL) {
 		backend_drains_close(&p->drains);
 		heap_trim_close(&p->trim);
+		uv_close((uv_handle_t *)&p->models_again, NULL);
 		backend_pool_close(p->pool, NULL, NULL);
 	}
 	p->pool = NULL;

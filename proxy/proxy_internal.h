@@ -42,6 +42,7 @@ struct proxy {
 	bool usable[OUTCOMES_BACKENDS_MAX]; /* at the last look */
 	struct backend_drains drains;
 	struct heap_trim trim;
+	uv_timer_t models_again; /* there was no memory for the list of models */
 	struct proxy_agent agent;
 	char *workspace;
 	char *instructions; /* what is read from a file, or "" */

@@ -44,6 +44,7 @@ close_all(struct proxy *p)
 	uv_close((uv_handle_t *)&p->delay, NULL);
 	uv_close((uv_handle_t *)&p->flush, NULL);
 	heap_trim_close(&p->trim);
+	uv_close((uv_handle_t *)&p->models_again, NULL);
 	http_server_close(p->http);
 	images_close(p->images);
 	backend_pool_close(p->pool, on_pool_closed, p);

@@ -11,6 +11,7 @@
 #include "common/exit_code.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/loop_memory.h"
 #include "common/paths.h"
 #include "supervisor/care.h"
 #include "supervisor/codex/credentials.h"
@@ -558,8 +559,12 @@ supervisor_run(struct configuration *c)
 	struct err err = {.code = 0};
 	int r;
 
-	if (uv_loop_init(&s.loop) < 0)
+	loop_memory_init();
+	r = uv_loop_init(&s.loop);
+	if (r < 0) {
+		log_error("the event loop: %s", uv_strerror(r));
 		return EXIT_GAVE_UP;
+	}
 	s.started_ms = uv_now(&s.loop);
 	(void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of write */
 	(void)signal(SIGHUP, SIG_IGN);  /* until there is something to reload */

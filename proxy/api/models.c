@@ -79,35 +79,42 @@ warn_of_unknown(const struct models *m)
 	}
 }
 
-void
+bool
 models_update(struct models *m, json_t *list)
 {
-	json_t *known = NULL;
+	json_auto_t *known = NULL;
+	AUTO_FREE char *catalog_default = NULL;
+	const char *first = NULL;
 	json_t *model;
 	bool changed;
 	size_t i;
 
 	if (list == NULL)
-		return; /* what was known before is better than nothing */
+		return true; /* what was known before is better than nothing */
 	known = json_object();
-	free(m->catalog_default);
-	m->catalog_default = NULL;
 	json_array_foreach(list, i, model) {
 		const char *id = json_get_string(model, "id");
 
 		if (id == NULL)
 			continue;
-		(void)json_object_set(known, id, model);
-		if (m->catalog_default == NULL || json_get_bool(model, "isDefault", false)) {
-			free(m->catalog_default);
-			m->catalog_default = strdup(id);
-		}
+		if (json_object_set(known, id, model) != 0)
+			return false;
+		if (first == NULL || json_get_bool(model, "isDefault", false))
+			first = id;
 	}
+	if (first != NULL)
+		catalog_default = strdup(first);
+	if (known == NULL || (first != NULL && catalog_default == NULL))
+		return false;
 	changed = m->known == NULL || !json_equal(m->known, known);
+	free(m->catalog_default);
+	m->catalog_default = catalog_default;
+	catalog_default = NULL;
 	json_decref(m->known);
-	m->known = known;
+	m->known = json_incref(known);
 	if (changed)
 		warn_of_unknown(m);
+	return true;
 }
 
 bool

@@ -62,7 +62,7 @@ setup(void **state)
 	                             .max_response_bytes = RESPONSE_MAX};
 	api = (struct api){.loop = &loop, .settings = &settings, .readiness = readiness};
 	api.models = models_new("gpt-4o=gpt-b", NULL);
-	models_update(api.models, list);
+	assert_true(models_update(api.models, list));
 	api.turns = turns_new(&config);
 	api.responses = response_store_new(STORE_BYTES);
 	return auth_new(&api.auth, &settings, NULL);

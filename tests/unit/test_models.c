@@ -18,7 +18,7 @@ known_models(const char *aliases, const char *default_model)
 	json_auto_t *list = server_list();
 
 	assert_non_null(m);
-	models_update(m, list);
+	assert_true(models_update(m, list));
 	return m;
 }
 
@@ -44,7 +44,7 @@ nothing_is_known_before_the_first_list(void **state)
 	struct models *m = models_new("a=gpt-a", NULL);
 	struct http_exchange list = {.status = 0}, one = {.status = 0};
 
-	models_update(m, NULL);
+	assert_true(models_update(m, NULL));
 	assert_false(models_known(m));
 	assert_resolves(m, "gpt-a", MODEL_NOT_YET, "gpt-a");
 	assert_resolves(m, NULL, MODEL_NOT_YET, NULL);
@@ -93,9 +93,9 @@ a_new_list_replaces_the_old_one_and_no_list_does_not(void **state)
 	struct models *m = known_models(NULL, NULL);
 	json_auto_t *list = json_pack("[{s:s}]", "id", "gpt-new");
 
-	models_update(m, NULL);
+	assert_true(models_update(m, NULL));
 	assert_resolves(m, "gpt-a", MODEL_FOUND, "gpt-a");
-	models_update(m, list);
+	assert_true(models_update(m, list));
 	assert_resolves(m, "gpt-a", MODEL_UNKNOWN, "gpt-a");
 	assert_resolves(m, NULL, MODEL_FOUND, "gpt-new"); /* the first, where none is said to be */
 	models_free(m);
@@ -160,7 +160,7 @@ what_codex_says_of_a_model_is_shown(void **state)
 	                              "reasoningEffort", 7, "reasoningEffort", "high");
 	struct http_exchange x = {.status = 0};
 
-	models_update(m, list);
+	assert_true(models_update(m, list));
 	models_reply_one(m, &x, "alias");
 	assert_string_equal(answer_text(&x),
 	                    "{\"id\":\"alias\",\"object\":\"model\",\"created\":0,\"owned_by\":"
