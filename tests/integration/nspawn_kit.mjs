@@ -14,8 +14,8 @@ const here = path.dirname(new URL(import.meta.url).pathname);
 const repository = path.resolve(here, '../..');
 const CODENAME = 'bookworm'; // what our binaries were built on, and are linked with
 const PACKAGES = [
-  'systemd', 'systemd-sysv', 'libnss-systemd', 'libuv1', 'libjansson4', 'libwebsockets17',
-  'libwebsockets-evlib-uv', 'libwslay1', 'libhttp-parser2.9', 'libcurl4', 'curl', 'ca-certificates',
+  'systemd', 'systemd-sysv', 'libnss-systemd', 'libpam-systemd', 'dbus', 'libuv1', 'libjansson4',
+  'libwebsockets17', 'libwebsockets-evlib-uv', 'libwslay1', 'libhttp-parser2.9', 'libcurl4', 'curl', 'ca-certificates',
 ];
 const BOOTSTRAP_MS = 300000; // some 60 MB of packages
 const BOOT_MS = 60000;

@@ -157,3 +157,31 @@ test('wrong settings: the start fails at once, with the reason, and is not tried
   assert.equal(machine.show(UNIT, 'ActiveState'), 'failed');
   assert.match(machine.journal(), /CODEX_PROXY_PORT: /);
 });
+
+test('the unit for a user: it serves with the login of ~/.codex, reloads, and leaves nothing behind', needed, async () => {
+  const home = '/home/somebody';
+  const id = 4242;
+  const own = await freePort();
+  const files = {
+    '.config/codex-sidecar/api-key': `${API_KEY}\n`,
+    '.config/codex-sidecar/codex-sidecar.env': `CODEX_PROXY_PORT=${own}\nCODEX_BIN=/opt/codex/bin/codex\nUPSTREAM_KEY=upstream-secret\n`,
+    '.codex/config.toml': provider.toml,
+  };
+  machine.write('/etc/sysusers.d/somebody.conf', `u somebody ${id} - ${home} /bin/sh\n`);
+  machine.run('systemd-sysusers');
+  for (const [name, content] of Object.entries(files)) machine.write(`${home}/${name}`, content);
+  machine.run('chown', '-R', `${id}:${id}`, home);
+  machine.run('systemctl', 'start', `user@${id}`);
+  const user = (...words) => machine.run('setpriv', `--reuid=${id}`, `--regid=${id}`, '--clear-groups', 'env', `HOME=${home}`, `XDG_RUNTIME_DIR=/run/user/${id}`, ...words);
+  user('systemctl', '--user', 'enable', '--now', UNIT);
+  assert.equal((await chat(own, '!say 1 1 mine')).status, 200);
+  const before = codexes().map((p) => p.inner);
+  user('systemctl', '--user', 'reload', UNIT);
+  assert.equal((await chat(own, '!say 1 1 mine')).status, 200);
+  assert.equal(codexes().some((p) => before.includes(p.inner)), false, 'replaced');
+  assert.match(user('codex-supervisor', 'status'), /^codex-supervisor .* running, ready/);
+  user('systemctl', '--user', 'stop', UNIT);
+  assert.equal(user('systemctl', '--user', 'show', '--value', '-p', 'Result', UNIT).trim(), 'success');
+  assert.deepEqual(ours(), []);
+  assert.equal(machine.exists(`/run/user/${id}/codex-sidecar`), false);
+});
