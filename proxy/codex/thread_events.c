@@ -5,7 +5,6 @@
 #include "common/json.h"
 #include "common/log.h"
 #include "proxy/codex/codex_error.h"
-#include "proxy/codex/hidden_tools.h"
 #include "proxy/codex/thread_internal.h"
 
 /* The turn id of the echoes of injected history. */
@@ -112,91 +111,6 @@ on_item_started(struct thread *t, json_t *params)
 	}
 }
 
-/* One that is told twice is one. */
-static bool
-has_call(const struct thread *t, const char *call_id)
-{
-	json_t *call;
-	size_t i;
-
-	json_array_foreach(t->tool_calls, i, call) {
-		const char *id = json_get_string(call, "call_id");
-
-		if (id != NULL && call_id != NULL && strcmp(id, call_id) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void
-add_tool_call(struct thread *t, json_t *call)
-{
-	if (thread_is_over(t) || has_call(t, json_get_string(call, "call_id")))
-		return;
-	if (t->tool_calls == NULL)
-		t->tool_calls = json_array();
-	if (json_array_size(t->tool_calls) == ITEMS_MAX)
-		thread_fail_with(t, FAILURE_BACKEND_ERROR,
-		                 "Codex sent more calls than make sense.");
-	else if (json_array_append(t->tool_calls, call) != 0)
-		thread_fail_with(t, FAILURE_INTERNAL, "Out of memory.");
-}
-
-static const json_t *
-find_tool(const json_t *tools, const char *name)
-{
-	const json_t *tool;
-	size_t i;
-
-	json_array_foreach(tools, i, tool) {
-		const char *known = json_get_string(tool, "name");
-
-		if (name != NULL && known != NULL && strcmp(known, name) == 0)
-			return tool;
-	}
-	return NULL;
-}
-
-/* A function of the caller's, and not a tool of codex's own. */
-static bool
-is_callers(const struct thread *t, const json_t *call)
-{
-	const char *space = json_get_string(call, "namespace");
-	const json_t *tools = t->conversation->tools;
-
-	if (t->own == NULL)
-		return true; /* codex has none */
-	if (space != NULL && strcmp(space, "functions") != 0)
-		tools = json_object_get(find_tool(tools, space), "tools");
-	return find_tool(tools, json_get_string(call, "name")) != NULL;
-}
-
-/* Codex makes this call, and asks the model again. */
-static void
-hear_own_call(struct thread *t)
-{
-	thread_mark_started(t);
-	t->own_calls = true;
-}
-
-bool
-thread_approves(struct thread_link *link, const char *method, const json_t *params)
-{
-	struct thread *t = (struct thread *)link;
-	struct policy_decision d;
-
-	if (t->own == NULL || thread_is_over(t) || !agent_is_asked(method))
-		return false;
-	d = agent_decide(t->config->agent, t->own, method, params);
-	log_info("thread %s: tool policy: %s%s%s: %s", t->link.id,
-	         strstr(method, "commandExecution") != NULL ? "command" : "patch",
-	         d.program[0] != '\0' ? " " : "", d.program, d.allow ? "approved" : "declined");
-	if (!d.allow)
-		log_info("thread %s: tool policy: because of: %s", t->link.id, d.reason);
-	t->acted = t->acted || d.allow;
-	return d.allow;
-}
-
 static void
 hear_whole_message(struct thread *t, json_t *message)
 {
@@ -217,11 +131,8 @@ on_raw_item(struct thread *t, json_t *params)
 		return;
 	if (t->own != NULL)
 		agent_calls_hear_raw(t->own, item);
-	if (strcmp(type, "function_call") == 0 && is_callers(t, item)) {
-		thread_mark_started(t);
-		add_tool_call(t, item);
-	} else if (strcmp(type, "function_call") == 0 || strcmp(type, "custom_tool_call") == 0) {
-		hear_own_call(t);
+	if (strcmp(type, "function_call") == 0 || strcmp(type, "custom_tool_call") == 0) {
+		thread_hear_call(t, item);
 	} else if (strcmp(type, "reasoning") == 0) {
 		thread_mark_started(t);
 		if (!thread_is_over(t))
@@ -293,42 +204,6 @@ emit_usage(struct thread *t)
 	thread_emit(t, &event);
 }
 
-/* Hands the calls out. Codex waits for their answers from us, but the caller's come with the next
- * request, in a thread of its own: this one ends here. */
-static void
-finish_with_tool_calls(struct thread *t)
-{
-	json_t *calls = t->tool_calls;
-	json_t *call;
-	size_t i;
-
-	t->tool_calls = NULL;
-	t->completed = false; /* half of the calls would be no answer */
-	json_array_foreach(calls, i, call) {
-		json_t *arguments = json_object_get(call, "arguments");
-		const char *call_id = json_get_string(call, "call_id");
-		const char *name = json_get_string(call, "name");
-		struct event event = {.kind = EVENT_TOOL_CALL};
-
-		event.tool_call.index = (unsigned)i;
-		event.tool_call.space = hidden_tools_namespace(json_get_string(call, "namespace"));
-		event.tool_call.call_id = call_id != NULL ? call_id : "";
-		event.tool_call.name = name != NULL ? name : "";
-		event.tool_call.arguments =
-			json_is_string(arguments) ? json_string_value(arguments) : "";
-		event.tool_call.arguments_len = json_string_length(arguments);
-		thread_emit(t, &event);
-	}
-	json_decref(calls);
-	thread_finish(t, FINISH_TOOL_CALLS);
-}
-
-static bool
-has_tool_calls(const struct thread *t)
-{
-	return json_array_size(t->tool_calls) > 0;
-}
-
 /* One of the model's responses is complete. False: the thread has failed. */
 static bool
 end_response(struct thread *t)
@@ -343,7 +218,7 @@ end_response(struct thread *t)
 	t->refused = thread_has_wordless_message(t);
 	t->retries = 0;
 	t->completed = !t->own_calls; /* whatever happens in an event: the answer is whole */
-	thread_say_held(t, t->own_calls || json_array_size(t->tool_calls) > 0);
+	thread_say_held(t, t->own_calls || thread_has_calls(t));
 	if (thread_is_over(t))
 		return false;
 	thread_end_text(t);
@@ -368,8 +243,8 @@ hear_response(struct thread *t, const char *id, size_t id_len, const struct usag
 		t->usage_known = true;
 		emit_usage(t);
 	}
-	if (has_tool_calls(t))
-		finish_with_tool_calls(t);
+	if (thread_has_calls(t))
+		thread_finish_with_calls(t);
 	else if (!t->own_calls)
 		thread_settle(t);
 	t->own_calls = false;
@@ -434,11 +309,9 @@ on_upstream_retry(struct thread *t, const json_t *error)
 	log_info("thread %s: codex asks the provider again: %s", t->link.id, t->error.message);
 	t->completed = false;
 	t->retrying = true;
-	t->own_calls = false;
 	thread_unsettle(t);
 	thread_restart_text(t);
-	json_decref(t->tool_calls);
-	t->tool_calls = NULL;
+	thread_forget_calls(t);
 	if (++t->retries > RETRIES_MAX)
 		thread_fail(t, &t->error);
 }
@@ -467,8 +340,8 @@ on_turn_started(struct thread *t, json_t *params)
 static void
 finish_completed(struct thread *t)
 {
-	if (has_tool_calls(t))
-		finish_with_tool_calls(t);
+	if (thread_has_calls(t))
+		thread_finish_with_calls(t);
 	else if (!thread_text_is_whole(t))
 		thread_fail_with(
 			t, FAILURE_STREAM_DISCONNECTED,
@@ -641,8 +514,7 @@ void
 thread_events_free(struct thread *t)
 {
 	thread_free_text(t);
-	json_decref(t->tool_calls);
-	t->tool_calls = NULL;
+	thread_forget_calls(t);
 	agent_calls_free(t->own);
 	t->own = NULL;
 }

@@ -1,5 +1,5 @@
 /* thread_internal: a thread's state, shared by thread.c (its life), thread_events.c (what is heard
- * of its turn) and thread_text.c (what the model says in it). */
+ * of its turn), thread_text.c (what the model says in it) and thread_calls.c (what it calls). */
 #ifndef SIDECAR_PROXY_CODEX_THREAD_INTERNAL_H
 #define SIDECAR_PROXY_CODEX_THREAD_INTERNAL_H
 
@@ -80,12 +80,8 @@ struct thread {
 	unsigned reasoned_told; /* of those, also before it began again */
 
 	/* thread_events.c */
-	bool started;            /* EVENT_STARTED was given */
-	json_t *tool_calls;      /* raw items, until the response is complete */
-	struct agent_calls *own; /* of codex's own tools; NULL: it has none */
-	bool acted;              /* something was approved: it may not happen twice */
-	bool own_calls;          /* the current response has some */
-	struct usage usage;      /* sum of the responses */
+	bool started;       /* EVENT_STARTED was given */
+	struct usage usage; /* sum of the responses */
 	bool usage_known;
 	char response_id[RESPONSE_ID_MAX]; /* the last one that was complete */
 	bool completed;                    /* the model has said its last word */
@@ -94,6 +90,12 @@ struct thread {
 	bool refused;         /* a message was begun that has no words and no end */
 	unsigned retries;     /* since something new was said */
 	struct failure error; /* of either */
+
+	/* thread_calls.c */
+	json_t *tool_calls;      /* raw items, until the response is complete */
+	struct agent_calls *own; /* of codex's own tools; NULL: it has none */
+	bool acted;              /* something was approved: it may not happen twice */
+	bool own_calls;          /* the current response has some */
 };
 
 /* thread.c */
@@ -150,5 +152,18 @@ void thread_say_held(struct thread *t, bool goes_on);
 /* The current response is over: what comes now belongs to the next. */
 void thread_end_text(struct thread *t);
 void thread_free_text(struct thread *t);
+
+/* thread_calls.c */
+
+/* A raw item of a call, complete. One that is none of the caller's functions is codex's own: codex
+ * makes it, and asks the model again. */
+void thread_hear_call(struct thread *t, json_t *call);
+/* Of the caller's functions, in the current response. */
+bool thread_has_calls(const struct thread *t);
+/* The current response begins again. */
+void thread_forget_calls(struct thread *t);
+/* Hands the calls out. Codex waits for their answers from us, but the caller's come with the next
+ * request, in a thread of its own: this one ends here. */
+void thread_finish_with_calls(struct thread *t);
 
 #endif
