@@ -355,12 +355,6 @@ control_reply_error(struct control_request *req, int code, const char *fmt, ...)
 	free_request(req);
 }
 
-struct control_conn *
-control_request_conn(const struct control_request *req)
-{
-	return req->conn != NULL && !req->conn->closing ? req->conn : NULL;
-}
-
 /* --- reading -------------------------------------------------------------------------------- */
 
 static void

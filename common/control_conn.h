@@ -71,7 +71,5 @@ void control_notify(struct control_conn *conn, const char *method, json_t *param
 void control_reply(struct control_request *req, json_t *result);
 void
 control_reply_error(struct control_request *req, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* The connection the request came by; NULL when it has gone. */
-struct control_conn *control_request_conn(const struct control_request *req);
 
 #endif

@@ -52,12 +52,6 @@ log_ring_push(struct log_ring *r, const struct log_ring_line *line)
 	r->bytes += line->len;
 }
 
-size_t
-log_ring_count(const struct log_ring *r)
-{
-	return r->count;
-}
-
 const struct log_ring_line *
 log_ring_at(const struct log_ring *r, size_t back)
 {

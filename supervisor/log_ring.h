@@ -25,7 +25,6 @@ struct log_ring *log_ring_new(void);    /* NULL: no memory */
 void log_ring_free(struct log_ring *r); /* NULL is fine */
 /* The text is copied; the oldest lines go. Without memory the line is not kept. */
 void log_ring_push(struct log_ring *r, const struct log_ring_line *line);
-size_t log_ring_count(const struct log_ring *r);
 /* 0 is the newest. Valid until the next push; NULL beyond the oldest. */
 const struct log_ring_line *log_ring_at(const struct log_ring *r, size_t back);
 

@@ -131,16 +131,6 @@ log_sink_line(struct log_sink *s, enum output_stream stream, const char *text, u
 	return shared_log_write(s->files[stream], line, strlen(line), now_ms);
 }
 
-uint64_t
-log_sink_dropped(const struct log_sink *s)
-{
-	uint64_t lines = s->files[0] != NULL ? shared_log_dropped(s->files[0]) : 0;
-
-	if (s->files[1] != NULL && s->files[1] != s->files[0])
-		lines += shared_log_dropped(s->files[1]);
-	return lines;
-}
-
 void
 log_sink_free(struct log_sink *s)
 {

@@ -28,7 +28,6 @@ bool log_sink_takes(const struct log_sink *s, enum output_stream stream);
 /* The same, and the line is written. now_ms: since 1970. */
 bool
 log_sink_line(struct log_sink *s, enum output_stream stream, const char *text, uint64_t now_ms);
-uint64_t log_sink_dropped(const struct log_sink *s);
 void log_sink_free(struct log_sink *s); /* NULL is fine */
 
 #endif

@@ -1,19 +1,6 @@
 /* restart_policy: when a process that ended by itself is started again, and when not. Pure. */
 #include "supervisor/restart_policy.h"
 
-struct restart_policy
-restart_policy_default(void)
-{
-	return (struct restart_policy){
-		.min_uptime_ms = 5000,
-		.base_ms = 500,
-		.max_ms = 30000,
-		.limit = 10,
-		.window_ms = 600000,
-		.rest_ms = 300000,
-	};
-}
-
 /* The window must hold the whole series of delays, or slow failures would never fill it: that is
  * how a restart delay silently switches PM2's limit off. */
 static uint64_t

@@ -25,7 +25,6 @@ struct restart_record {
 	unsigned ends;                       /* how many there ever were */
 };
 
-struct restart_policy restart_policy_default(void);
 /* An unplanned end at now_ms, after ready_ms in ready (0: never was). True: start it again after
  * *delay_ms. False: it is a crash loop. random: any 64 random bits. */
 bool restart_decide(struct restart_record *rec, const struct restart_policy *p, uint64_t now_ms,

@@ -122,12 +122,6 @@ shared_log_write(struct shared_log *s, const char *line, size_t len, uint64_t no
 	return true;
 }
 
-uint64_t
-shared_log_dropped(const struct shared_log *s)
-{
-	return s->file != NULL ? log_file_dropped(s->file) : 0;
-}
-
 size_t
 shared_log_reopen_all(void)
 {

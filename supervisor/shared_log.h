@@ -21,8 +21,6 @@ bool shared_log_is_open(const struct shared_log *s);
 /* One line, without its newline. False: it is not open, the line is the caller's. */
 bool
 shared_log_write(struct shared_log *s, const char *line, size_t len, uint64_t now_ms) MUST_CHECK;
-/* How many lines were dropped so far. */
-uint64_t shared_log_dropped(const struct shared_log *s);
 /* All there are, after somebody moved them away. What cannot be opened is said. Returns how many
  * are open now. */
 size_t shared_log_reopen_all(void);

@@ -392,19 +392,6 @@ policy_decide_command(const struct policy *p, const char *command, size_t len, c
 }
 
 struct policy_decision
-policy_decide_argv(const struct policy *p, const char *const *argv, size_t count, const char *cwd)
-{
-	struct policy_decision d = start(p);
-	struct policy_shell *shell;
-	const char *why = NULL;
-
-	if (d.reason[0] != '\0')
-		return d;
-	shell = policy_shell_words(argv, count, &why);
-	return decide(p, shell, why, cwd);
-}
-
-struct policy_decision
 policy_decide_patch(const struct policy *p, const char *const *paths, size_t count, const char *cwd)
 {
 	struct policy_decision d = start(p);

@@ -46,9 +46,6 @@ struct policy_places policy_places(const struct policy *p);
 /* A command line as a POSIX shell reads it. [ba]sh -c or -lc around a whole one is taken off. */
 struct policy_decision
 policy_decide_command(const struct policy *p, const char *command, size_t len, const char *cwd);
-/* The same for a command that is in words, which no shell expands. */
-struct policy_decision
-policy_decide_argv(const struct policy *p, const char *const *argv, size_t count, const char *cwd);
 /* Files to be written, created, moved from or to, or removed. cwd NULL: relative ones are denied.
  */
 struct policy_decision policy_decide_patch(const struct policy *p, const char *const *paths,

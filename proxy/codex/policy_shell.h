@@ -48,8 +48,6 @@ struct policy_shell {
 
 /* NULL, and *why it is refused. The caller frees. */
 struct policy_shell *policy_shell_split(const char *text, size_t len, const char **why);
-/* One command of these words. */
-struct policy_shell *policy_shell_words(const char *const *words, size_t count, const char **why);
 /* Are there characters that a reader would not see, or no valid UTF-8? */
 const char *policy_shell_hidden(const char *text, size_t len);
 

@@ -36,9 +36,8 @@ struct exchange {
 	bool begun;     /* headers sent */
 	bool ended;
 	struct model_answer answer;
-	size_t at;           /* in answer.script */
-	unsigned sent_times; /* of the step at */
-	uv_timer_t timer;    /* closes last: frees the exchange */
+	size_t at;        /* in answer.script */
+	uv_timer_t timer; /* closes last: frees the exchange */
 };
 
 /* What libwebsockets keeps per connection. */

@@ -85,9 +85,23 @@ on_acceptable(uv_poll_t *poll, int status, int events)
 }
 
 static void
+stop(struct fake *f)
+{
+	if (f->stopping)
+		return;
+	f->stopping = true;
+	uv_close((uv_handle_t *)&f->accepting, NULL);
+	uv_close((uv_handle_t *)&f->terminate, NULL);
+	uv_close((uv_handle_t *)&f->interrupt, NULL);
+	if (f->on_stop != NULL)
+		f->on_stop(f);
+	lws_context_destroy(f->ctx); /* only begins it: closes every connection */
+}
+
+static void
 on_signal(uv_signal_t *handle, int number)
 {
-	fake_stop(handle->data);
+	stop(handle->data);
 }
 
 static void
@@ -153,20 +167,6 @@ fake_record(const char *name)
 	if (file == NULL)
 		err(70, "%s", name);
 	return file;
-}
-
-void
-fake_stop(struct fake *f)
-{
-	if (f->stopping)
-		return;
-	f->stopping = true;
-	uv_close((uv_handle_t *)&f->accepting, NULL);
-	uv_close((uv_handle_t *)&f->terminate, NULL);
-	uv_close((uv_handle_t *)&f->interrupt, NULL);
-	if (f->on_stop != NULL)
-		f->on_stop(f);
-	lws_context_destroy(f->ctx); /* only begins it: closes every connection */
 }
 
 int

@@ -31,8 +31,7 @@ void fake_die_with_parent(void);
 void fake_open(struct fake *f, const char *listen_on, const struct lws_protocols *protocols);
 /* Where to record: a file to append to, or stdout for "-". Exits when it cannot be opened. */
 FILE *fake_record(const char *name);
-void fake_stop(struct fake *f);
-/* Runs until SIGTERM, SIGINT or fake_stop; returns the exit code. */
+/* Runs until SIGTERM or SIGINT; returns the exit code. */
 int fake_run(struct fake *f);
 
 #endif

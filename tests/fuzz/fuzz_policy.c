@@ -185,14 +185,7 @@ check_command(const struct policy *p, bool ours, const char *text, size_t len)
 	if (d.allow && ours)
 		check_allowed(shell);
 	free(shell);
-	/* the whole as one word, of a command and of a patch */
-	d = policy_decide_argv(p, (const char *const[]){"cat", copy}, 2, CWD);
-	check_decision(&d);
-	if (d.allow && ours)
-		check_word(copy);
-	d = policy_decide_argv(p, (const char *const[]){"sh", "-c", copy}, 3, CWD);
-	check_decision(&d);
-	HOLDS(!d.allow || is_plain(copy, strlen(copy)));
+	/* the whole as the name of a file */
 	d = policy_decide_patch(p, (const char *const[]){copy}, 1, CWD);
 	check_decision(&d);
 	if (d.allow && ours)

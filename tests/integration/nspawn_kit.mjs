@@ -91,7 +91,7 @@ export async function debianFolder() {
 // --- what goes in ----------------------------------------------------------------------------
 
 // The native program behind npm's launcher script, or the program itself.
-export function nativeCodex() {
+function nativeCodex() {
   const real = fs.realpathSync(realCodex);
   if (!real.endsWith('.js')) return real;
   const scope = path.resolve(path.dirname(real), '../..');

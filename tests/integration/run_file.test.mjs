@@ -6,7 +6,7 @@ import path from 'node:path';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import {
-  Sidecar, buildDir, descendantsOf, freePort, needsCodex, plainApp, sidecar, until, withDeadline,
+  buildDir, descendantsOf, freePort, needsCodex, plainApp, sidecar, until, withDeadline,
 } from './supervisor_kit.mjs';
 import { chat } from './http_kit.mjs';
 import { Pair } from './pair_kit.mjs';

@@ -99,7 +99,7 @@ export function descendantsOf(supervisorPid) {
   return found;
 }
 
-export class Control {
+class Control {
   constructor(socketPath) {
     this.socket = net.connect(socketPath);
     this.nextId = 1;
@@ -306,7 +306,7 @@ function pass(...names) {
   return Object.fromEntries(names.filter((n) => process.env[n]).map((n) => [n, process.env[n]]));
 }
 
-export const deadProvider = `
+const deadProvider = `
 model_provider = "up"
 [model_providers.up]
 name = "up"

@@ -414,6 +414,4 @@ find_build(const char *program)
 		               slash != NULL ? program : ".");
 }
 
-#define with_pool(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-
 #endif

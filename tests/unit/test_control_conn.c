@@ -56,7 +56,6 @@ a_call_without_answer_ends_at_its_deadline(void **state)
 	RUN_UNTIL(client.answers == 1);
 	assert_int_equal(client.code, CONTROL_TIMEOUT);
 	/* the late answer disturbs nobody */
-	assert_ptr_equal(control_request_conn(seen.held), seen.conn);
 	control_reply(seen.held, json_true());
 	control_call(client.conn, "echo", json_pack("{s:s}", "text", "next"), 5000, on_answer,
 	             NULL);
@@ -75,7 +74,6 @@ an_answer_may_be_given_after_the_peer_went(void **state)
 	RUN_UNTIL(seen.closed == 1 && client.closed == 1);
 	assert_int_equal(client.code, CONTROL_DISCONNECTED);
 	assert_int_equal(client.answers, 1);
-	assert_null(control_request_conn(seen.held));
 	control_reply(seen.held, json_true());
 }
 

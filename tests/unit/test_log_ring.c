@@ -17,12 +17,22 @@ push(struct log_ring *r, uint64_t number, const char *text)
 	              &(struct log_ring_line){.number = number, .text = text, .len = strlen(text)});
 }
 
+static size_t
+count(const struct log_ring *r)
+{
+	size_t n = 0;
+
+	while (log_ring_at(r, n) != NULL)
+		n++;
+	return n;
+}
+
 static void
 an_empty_one_has_no_lines(void **state)
 {
 	struct log_ring *r = log_ring_new();
 
-	assert_int_equal(log_ring_count(r), 0);
+	assert_int_equal(count(r), 0);
 	assert_null(log_ring_at(r, 0));
 	log_ring_free(r);
 	log_ring_free(NULL);
@@ -37,11 +47,11 @@ the_newest_comes_first_and_the_oldest_go(void **state)
 	for (unsigned i = 1; i <= 3 * LOG_RING_LINES + 7; i++) {
 		(void)snprintf(text, sizeof(text), "line %u", i);
 		push(r, i, text);
-		assert_int_equal(log_ring_count(r), i < LOG_RING_LINES ? i : LOG_RING_LINES);
+		assert_int_equal(count(r), i < LOG_RING_LINES ? i : LOG_RING_LINES);
 		assert_string_equal(log_ring_at(r, 0)->text, text);
-		assert_int_equal(log_ring_at(r, log_ring_count(r) - 1)->number,
+		assert_int_equal(log_ring_at(r, count(r) - 1)->number,
 		                 i < LOG_RING_LINES ? 1 : i - LOG_RING_LINES + 1);
-		assert_null(log_ring_at(r, log_ring_count(r)));
+		assert_null(log_ring_at(r, count(r)));
 	}
 	log_ring_free(r);
 }
@@ -56,9 +66,9 @@ long_lines_leave_room_for_fewer(void **state)
 	memset(text, 'x', OUTPUT_LINE_MAX);
 	for (unsigned i = 1; i <= 100; i++)
 		push(r, i, text);
-	assert_int_equal(log_ring_count(r), LOG_RING_BYTES / OUTPUT_LINE_MAX);
+	assert_int_equal(count(r), LOG_RING_BYTES / OUTPUT_LINE_MAX);
 	push(r, 101, "short");
-	for (size_t i = 0; i < log_ring_count(r); i++)
+	for (size_t i = 0; i < count(r); i++)
 		bytes += log_ring_at(r, i)->len;
 	assert_in_range(bytes, 1, LOG_RING_BYTES);
 	assert_int_equal(log_ring_at(r, 0)->number, 101);
@@ -73,7 +83,7 @@ an_endless_flood_of_empty_lines_is_bounded_too(void **state)
 
 	for (unsigned i = 0; i < 100000; i++)
 		push(r, i, "");
-	assert_int_equal(log_ring_count(r), LOG_RING_LINES);
+	assert_int_equal(count(r), LOG_RING_LINES);
 	log_ring_free(r);
 }
 

@@ -9,10 +9,19 @@
 
 #define RANDOM 0x123456789abcdefULL
 
+static const struct restart_policy usual = {
+	.min_uptime_ms = 5000,
+	.base_ms = 500,
+	.max_ms = 30000,
+	.limit = 10,
+	.window_ms = 600000,
+	.rest_ms = 300000,
+};
+
 static void
 the_first_failure_after_a_stable_spell_restarts_at_once(void **state)
 {
-	struct restart_policy p = restart_policy_default();
+	struct restart_policy p = usual;
 	struct restart_record rec = {.ends = 0};
 	uint64_t delay = 1;
 
@@ -23,7 +32,7 @@ the_first_failure_after_a_stable_spell_restarts_at_once(void **state)
 static void
 failures_without_a_stable_spell_wait_longer_and_longer(void **state)
 {
-	struct restart_policy p = restart_policy_default();
+	struct restart_policy p = usual;
 	struct restart_record rec = {.ends = 0};
 	uint64_t full = 500, delay, now = 0;
 
@@ -38,7 +47,7 @@ failures_without_a_stable_spell_wait_longer_and_longer(void **state)
 static void
 ten_failures_in_the_window_are_a_crash_loop(void **state)
 {
-	struct restart_policy p = restart_policy_default();
+	struct restart_policy p = usual;
 	struct restart_record rec = {.ends = 0};
 	uint64_t delay;
 
@@ -50,7 +59,7 @@ ten_failures_in_the_window_are_a_crash_loop(void **state)
 static void
 failures_far_apart_are_none(void **state)
 {
-	struct restart_policy p = restart_policy_default();
+	struct restart_policy p = usual;
 	struct restart_record rec = {.ends = 0};
 	uint64_t delay;
 
@@ -62,7 +71,7 @@ failures_far_apart_are_none(void **state)
 static void
 a_long_restart_delay_does_not_switch_the_limit_off(void **state)
 {
-	struct restart_policy p = restart_policy_default();
+	struct restart_policy p = usual;
 	struct restart_record rec = {.ends = 0};
 	uint64_t delay, now = 0;
 	int starts = 0;
@@ -78,7 +87,7 @@ a_long_restart_delay_does_not_switch_the_limit_off(void **state)
 static void
 a_limit_of_zero_means_never(void **state)
 {
-	struct restart_policy p = restart_policy_default();
+	struct restart_policy p = usual;
 	struct restart_record rec = {.ends = 0};
 	uint64_t delay;
 
@@ -89,7 +98,7 @@ a_limit_of_zero_means_never(void **state)
 static void
 a_failure_before_ready_counts_with_min_uptime_zero_too(void **state)
 {
-	struct restart_policy p = restart_policy_default();
+	struct restart_policy p = usual;
 	struct restart_record rec = {.ends = 0};
 	uint64_t delay;
 
@@ -101,7 +110,7 @@ a_failure_before_ready_counts_with_min_uptime_zero_too(void **state)
 static void
 forgiving_clears_the_record(void **state)
 {
-	struct restart_policy p = restart_policy_default();
+	struct restart_policy p = usual;
 	struct restart_record rec = {.ends = 0};
 	uint64_t delay;
 
