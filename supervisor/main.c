@@ -43,7 +43,7 @@ static const char usage[] =
 	"\n"
 	"  check FILE          what is wrong in an ecosystem file, and what means something else\n"
 	"                      here than under PM2\n"
-	"  settings            the environment variables that `run` reads\n"
+	"  settings            the environment variables of all programs\n"
 	"  version, help\n"
 	"\n"
 	"  --socket PATH       the control socket (default: CODEX_CONTROL_SOCKET, or control.sock "
