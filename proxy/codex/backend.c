@@ -8,10 +8,30 @@
 #include "proxy/codex/backend_internal.h"
 #include "proxy/codex/server_requests.h"
 
+/* Each delta is looked up. uthash's own goes byte by byte; whoever makes the ids is trusted. */
+#undef HASH_FUNCTION
+#define HASH_FUNCTION(id, len, hash) ((hash) = hash_id((id), (len)))
+
 #define RECONNECT_BASE_MS 50
 #define RECONNECT_MAX_MS  5000
 
 static void connect_now(struct backend *b);
+
+static unsigned
+hash_id(const char *id, size_t len)
+{
+	uint64_t hash = len, part;
+
+	for (; len >= sizeof(part); len -= sizeof(part), id += sizeof(part)) {
+		memcpy(&part, id, sizeof(part));
+		hash = (hash ^ part) * 0x9e3779b97f4a7c15U; /* odd, and its bits are mixed */
+		hash ^= hash >> 32;
+	}
+	part = 0;
+	memcpy(&part, id, len);
+	hash = (hash ^ part) * 0x9e3779b97f4a7c15U;
+	return (unsigned)(hash >> 32);
+}
 
 void
 backend_set_state(struct backend *b, enum backend_state state, const char *reason)

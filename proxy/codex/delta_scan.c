@@ -1,6 +1,8 @@
 /* delta_scan: the deltas, and what comes with every turn, byte for byte as codex prints them. */
 #include "proxy/codex/delta_scan.h"
 
+#include <endian.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "common/common.h"
@@ -23,20 +25,45 @@ skip(struct cursor *c, const char *literal, size_t len)
 	return true;
 }
 
-/* Printable ASCII that needs no escape. A table: there are a hundred of them in a message. */
-static const bool id_character[256] = {
-	['!'] = true,
-	['#' ... '['] = true,
-	[']' ... '~'] = true,
-};
+#define EACH_BYTE(n) (UINT64_MAX / 255 * (n))
 
-/* An id up to its closing quote. */
+/* How many of eight bytes, from the first on, are ASCII that needs no escape. */
+static size_t
+plain_bytes(const unsigned char *at)
+{
+	uint64_t bytes, quotes, backslashes, others;
+
+	memcpy(&bytes, at, sizeof(bytes));
+	bytes = le64toh(bytes);
+	quotes = bytes ^ EACH_BYTE('"');
+	backslashes = bytes ^ EACH_BYTE('\\');
+	/* A byte that is less than what is taken from it gets its highest bit; it borrows from the
+	 * next one, so that only the lowest of these bits is for sure. */
+	others = (bytes | (bytes - EACH_BYTE(' ')) | (quotes - EACH_BYTE(1)) |
+	          (backslashes - EACH_BYTE(1))) &
+	         EACH_BYTE(0x80);
+	return others != 0 ? (size_t)__builtin_ctzll(others) / 8 : sizeof(bytes);
+}
+
+static bool
+is_plain(unsigned char b)
+{
+	return b >= ' ' && b < 0x80 && b != '"' && b != '\\';
+}
+
+/* An id up to its closing quote. There are a hundred characters of ids in a delta: they are not
+ * looked at one by one but at the end of the message. */
 static bool
 take_id(struct cursor *c, const char **out, size_t *len)
 {
 	const unsigned char *at = c->at;
+	size_t n = sizeof(uint64_t);
 
-	while (at != c->end && id_character[*at])
+	while (n == sizeof(uint64_t) && (size_t)(c->end - at) >= sizeof(uint64_t)) {
+		n = plain_bytes(at);
+		at += n;
+	}
+	while (n == sizeof(uint64_t) && at < c->end && is_plain(*at))
 		at++;
 	*out = (const char *)c->at;
 	*len = (size_t)(at - c->at);
@@ -48,16 +75,17 @@ take_id(struct cursor *c, const char **out, size_t *len)
 static bool
 take_integer(struct cursor *c, size_t max_digits, unsigned long long *out)
 {
-	const unsigned char *start = c->at;
+	const unsigned char *start = c->at, *at = start;
 	unsigned long long value = 0;
 
-	while (c->at < c->end && *c->at >= '0' && *c->at <= '9') {
-		value = value * 10 + (unsigned long long)(*c->at - '0');
-		if ((size_t)(++c->at - start) > max_digits)
+	for (; at < c->end && *at >= '0' && *at <= '9'; at++) {
+		if ((size_t)(at - start) == max_digits)
 			return false;
+		value = value * 10 + (unsigned long long)(*at - '0');
 	}
+	c->at = at;
 	*out = value;
-	return c->at > start && (*start != '0' || c->at == start + 1);
+	return at > start && (*start != '0' || at == start + 1);
 }
 
 static int

@@ -192,6 +192,29 @@ anything_else_is_left_to_the_parser(void **state)
 		assert_left(frames[i]);
 }
 
+static void
+an_id_is_ascii_without_escapes_wherever_in_it(void **state)
+{
+	static const char id[] = "01a2074f-4639-7841";
+	char frame[] = "{\"method\":\"item/agentMessage/delta\",\"params\":{\"threadId\":"
+		       "\"01a2074f-4639-7841\",\"turnId\":\"b\",\"itemId\":\"c\","
+		       "\"delta\":\"x\"},\"emittedAtMs\":1}";
+	char *in_frame = strstr(frame, id);
+
+	for (size_t i = 0; i < sizeof(id) - 1; i++) {
+		for (int b = 0; b < 256; b++) {
+			bool plain = b >= ' ' && b < 0x80 && b != '"' && b != '\\';
+			struct delta d;
+
+			in_frame[i] = (char)b;
+			if (delta_scan(&d, frame, sizeof(frame) - 1) != plain)
+				fail_msg("byte %d at %zu", b, i);
+		}
+		in_frame[i] = id[i];
+	}
+	assert_taken(frame);
+}
+
 static const char *const samples[] = {
 	TEXT("tok0 "),
 	TEXT("\\u0000\\ud83d\\ude00\\n\\\\\\\"\xf0\x9f\x98\x80\xe2\x82\xac\xc3\xa4"),
@@ -277,6 +300,7 @@ main(void)
 		cmocka_unit_test(text_is_taken_with_every_escape),
 		cmocka_unit_test(the_slices_are_the_bytes_that_came),
 		cmocka_unit_test(anything_else_is_left_to_the_parser),
+		cmocka_unit_test(an_id_is_ascii_without_escapes_wherever_in_it),
 		cmocka_unit_test(every_cut_is_left),
 		cmocka_unit_test(with_any_byte_changed_it_is_left_or_agrees),
 		cmocka_unit_test(with_any_byte_inserted_or_left_out_it_is_left_or_agrees),
