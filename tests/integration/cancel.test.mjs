@@ -5,14 +5,9 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { chat, stream } from './http_kit.mjs';
-import { AppServerClient, LoneProxy, isReady, lone, pair } from './pair_kit.mjs';
+import { chat, stream, textOf } from './http_kit.mjs';
+import { AppServerClient, LoneProxy, isReady, lone, noThreadIsLoaded, pair } from './pair_kit.mjs';
 import { needsCodex, until } from './supervisor_kit.mjs';
-
-const textOf = (answer) => {
-  assert.equal(answer.status, 200, answer.text);
-  return answer.json.choices[0].message.content;
-};
 
 const MANY = 500;
 const crowd = { CODEX_MAX_CONCURRENT: String(MANY), CODEX_MAX_QUEUE_DEPTH: '0', CODEX_LOG_LEVEL: 'info' };
@@ -57,9 +52,7 @@ test('threads that codex keeps although they are unsubscribed are unsubscribed a
   const f = await lone(t);
   await f.fake.order('keep-loaded 5');
   await Promise.all(Array.from({ length: 10 }, (_, i) => chat(f.port, `!say 1 0 ${i}`)));
-  const behind = await AppServerClient.connect(f.fake.url);
-  await until(async () => (await behind.loadedThreads()).length === 0, 'no thread to be loaded', 5000);
-  behind.close();
+  await noThreadIsLoaded(f.fake.url);
   assert.equal(f.fake.count('thread/unsubscribe'), 15);
 });
 
@@ -123,7 +116,5 @@ test('a connection cut in the middle of turns: the model is let go within 1 s of
     await until(async () => (await proxy.readyz()).status === 200, 'the proxy to be ready');
     assert.equal(textOf(await chat(proxy.port, '!say 1 0 well')), 'well');
   }
-  const behind = await AppServerClient.connect(p.socketUrl);
-  await until(async () => (await behind.loadedThreads()).length === 0, 'every thread to be unloaded');
-  behind.close();
+  await noThreadIsLoaded(p.socketUrl);
 });

@@ -2,16 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertShape, chat, stream } from './http_kit.mjs';
-import { AppServerClient, lone } from './pair_kit.mjs';
+import { lone, noThreadIsLoaded } from './pair_kit.mjs';
 import { until } from './supervisor_kit.mjs';
 
 // The next request is served, and nothing is left on either side.
 async function assertWell({ fake, proxy, port }) {
   const answer = await chat(port, '!say 1 0 well', { n: 2 });
   assert.deepEqual(answer.json.choices.map((c) => c.message.content), ['well', 'well'], answer.text);
-  const behind = await AppServerClient.connect(fake.url);
-  await until(async () => (await behind.loadedThreads()).length === 0, 'no thread to be loaded');
-  behind.close();
+  await noThreadIsLoaded(fake.url);
   const { json } = await proxy.readyz();
   assert.equal(json.in_flight + json.queued, 0);
 }

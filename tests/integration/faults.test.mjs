@@ -8,22 +8,9 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { assertError, assertShape, assertWellFormed, chat, stream } from './http_kit.mjs';
-import { AppServerClient, FakeAppServer, isReady, lone } from './pair_kit.mjs';
+import { assertError, assertShape, assertWellFormed, chat, stream, textOf } from './http_kit.mjs';
+import { AppServerClient, FakeAppServer, assertWell, isReady, lone } from './pair_kit.mjs';
 import { needsCodex, realCodex, until, withDeadline } from './supervisor_kit.mjs';
-
-const textOf = (answer) => {
-  assert.equal(answer.status, 200, answer.text);
-  return answer.json.choices[0].message.content;
-};
-
-// After whatever happened: the next request is served, and nothing is left on either side.
-async function assertWell({ fake, port }) {
-  assert.equal(textOf(await chat(port, '!say 1 0 well')), 'well');
-  const behind = await AppServerClient.connect(fake.url);
-  await until(async () => (await behind.loadedThreads()).length === 0, 'no thread to be loaded');
-  behind.close();
-}
 
 async function inFlight({ proxy }) {
   const { json } = await proxy.readyz();

@@ -47,6 +47,12 @@ export const post = (port, body, more = {}) =>
 
 export const chat = (port, content, more, options) => post(port, chatBody(content, more), options);
 
+// What a whole answer says.
+export const textOf = (answer) => {
+  assert.equal(answer.status, 200, answer.text);
+  return answer.json.choices[0].message.content;
+};
+
 // A stream, event by event, comments included. Never judges what comes: that is the test's part.
 // An answer that is no stream is in `rest`.
 // until: nothing is read of it before that promise is kept.

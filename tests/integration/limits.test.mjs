@@ -7,7 +7,7 @@ import path from 'node:path';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { API_KEY, ask, assertError, assertWellFormed, chat, post, chatBody, stream } from './http_kit.mjs';
-import { AppServerClient, lone } from './pair_kit.mjs';
+import { lone, noThreadIsLoaded } from './pair_kit.mjs';
 import { buildDir, until, withDeadline } from './supervisor_kit.mjs';
 
 // A sanitizer keeps what is freed for a while.
@@ -116,9 +116,7 @@ test('2000 requests leave nothing behind: no memory, no file, no thread', async 
   assert.ok(f.proxy.rssKb - before.rss < 1000, `grew by ${f.proxy.rssKb - before.rss} KB`);
   // an exchange lets go of its file a moment after its last byte has left
   await until(() => files() <= before.files, `no more than ${before.files} files`);
-  const behind = await AppServerClient.connect(f.fake.url);
-  await until(async () => (await behind.loadedThreads()).length === 0, 'no thread to be loaded');
-  behind.close();
+  await noThreadIsLoaded(f.fake.url);
 });
 
 test('the memory that many streams needed is given back when they are over', { skip: isSanitized }, async (t) => {

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Stream, assertError, assertShape, assertWellFormed, chat, chatBody, stream } from './http_kit.mjs';
-import { AppServerClient, FakeAppServer, Pair, lone } from './pair_kit.mjs';
+import { AppServerClient, FakeAppServer, Pair, lone, noThreadIsLoaded } from './pair_kit.mjs';
 import { needsCodex, until, withDeadline } from './supervisor_kit.mjs';
 
 describe('many requests', needsCodex, () => {
@@ -240,9 +240,7 @@ describe('the app-server is killed every 2 s', () => {
     const { json } = await f.proxy.readyz();
     assert.deepEqual([json.in_flight, json.queued], [0, 0]);
     await until(() => filesOf(f.proxy.pid) <= files, `no more than ${files} files`);
-    const behind = await AppServerClient.connect(f.fake.url);
-    await until(async () => (await behind.loadedThreads()).length === 0, 'no thread to be loaded');
-    behind.close();
+    await noThreadIsLoaded(f.fake.url);
   });
 });
 

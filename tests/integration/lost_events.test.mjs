@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertShape, assertWellFormed, chat, stream } from './http_kit.mjs';
-import { AppServerClient, lone } from './pair_kit.mjs';
+import { assertWell, lone } from './pair_kit.mjs';
 import { until } from './supervisor_kit.mjs';
 
 // The longest that a request may take: 2 s to ask for a lost end, 3 s of silence, and some.
@@ -106,10 +106,7 @@ async function assertIdle(f) {
     const { json } = await f.proxy.readyz();
     return json.in_flight + json.queued === 0;
   }, 'no request to be left');
-  const behind = await AppServerClient.connect(f.fake.url);
-  await until(async () => (await behind.loadedThreads()).length === 0, 'no thread to be loaded');
-  behind.close();
-  assert.equal((await chat(f.port, '!say 1 0 well')).json.choices[0].message.content, 'well');
+  await assertWell(f);
 }
 
 test('each kind of event lost, doubled, swapped with the next: all at once', async (t) => {

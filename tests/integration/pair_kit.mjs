@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import OpenAI from 'openai';
 import { AppServerClient } from './app_server_client.mjs';
-import { API_KEY, ask } from './http_kit.mjs';
+import { API_KEY, ask, chat, textOf } from './http_kit.mjs';
 import { Feed, Program, complaints } from './program.mjs';
 import { DEADLINE_MS, Sidecar, buildDir, descendantsOf, freePort, until, withDeadline } from './supervisor_kit.mjs';
 
@@ -135,9 +135,7 @@ export class Pair {
       return proxy.in_flight === 0 && proxy.queued === 0 && proxy.threads === 0;
     };
     await until(idle, 'status to show nothing in flight');
-    const behind = await AppServerClient.connect(this.socketUrl);
-    await until(async () => (await behind.loadedThreads()).length === 0, 'threads to be unloaded');
-    behind.close();
+    await noThreadIsLoaded(this.socketUrl);
   }
 
   // All of it ends in good order.
@@ -273,6 +271,18 @@ export async function isReady(proxy) {
     error.message += `\n${proxy.logText}`;
     throw error;
   });
+}
+
+export async function noThreadIsLoaded(url) {
+  const behind = await AppServerClient.connect(url);
+  await until(async () => (await behind.loadedThreads()).length === 0, 'no thread to be loaded');
+  behind.close();
+}
+
+// After whatever happened: the next request is served, and nothing is left on either side.
+export async function assertWell({ fake, port }) {
+  assert.equal(textOf(await chat(port, '!say 1 0 well')), 'well');
+  await noThreadIsLoaded(fake.url);
 }
 
 export { AppServerClient, DEADLINE_MS, Feed, until, withDeadline };

@@ -1,22 +1,9 @@
 // A turn whose end nobody tells, and one that codex would never end: both end in time, as they must.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertError, assertWellFormed, chat, stream } from './http_kit.mjs';
-import { AppServerClient, lone, pair } from './pair_kit.mjs';
+import { assertError, assertWellFormed, chat, stream, textOf } from './http_kit.mjs';
+import { assertWell, lone, pair } from './pair_kit.mjs';
 import { freePort, needsCodex, until } from './supervisor_kit.mjs';
-
-const textOf = (answer) => {
-  assert.equal(answer.status, 200, answer.text);
-  return answer.json.choices[0].message.content;
-};
-
-// After whatever happened: the next request is served, and nothing is left on either side.
-async function assertWell({ fake, port }) {
-  assert.equal(textOf(await chat(port, '!say 1 0 well')), 'well');
-  const behind = await AppServerClient.connect(fake.url);
-  await until(async () => (await behind.loadedThreads()).length === 0, 'no thread to be loaded');
-  behind.close();
-}
 
 // [result, how long it took in ms]
 async function timed(promise) {
