@@ -12,4 +12,8 @@ enum exit_code {
 	EXIT_CONFIGURATION = 78,
 };
 
+/* Of a start that failed with this negative errno: what is named wrongly is no better the next
+ * time, all else may be. */
+enum exit_code exit_code_of_start(int error);
+
 #endif

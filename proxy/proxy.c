@@ -345,20 +345,6 @@ const struct supervisor_link_hooks proxy_link_hooks = {
 
 /* --- the run -------------------------------------------------------------------------------- */
 
-static int
-exit_code_of(int code)
-{
-	switch (code) {
-	case -EINVAL:
-	case -ENOENT:
-	case -ENAMETOOLONG:
-	case -EEXIST:
-		return EXIT_CONFIGURATION;
-	default:
-		return EXIT_GAVE_UP;
-	}
-}
-
 int
 proxy_run(const struct settings *settings)
 {
@@ -377,7 +363,7 @@ proxy_run(const struct settings *settings)
 	r = proxy_build(&p, &err);
 	if (r < 0) {
 		log_error("%s", err.text);
-		code = exit_code_of(r);
+		code = exit_code_of_start(r);
 		proxy_unbuild(&p);
 	} else {
 		proxy_start_signals(&p);

@@ -532,19 +532,6 @@ unbuild(struct supervisor *s)
 		reaper_close(s->reaper, NULL, NULL);
 }
 
-static int
-exit_code_of(int code)
-{
-	switch (code) {
-	case -EINVAL:
-	case -ENOENT:
-	case -ENAMETOOLONG:
-		return EXIT_CONFIGURATION;
-	default:
-		return EXIT_GAVE_UP;
-	}
-}
-
 int
 supervisor_run(struct configuration *c)
 {
@@ -575,7 +562,7 @@ supervisor_run(struct configuration *c)
 		r = build(&s, &err);
 	if (r < 0) {
 		log_error("%s", err.text);
-		s.exit_code = exit_code_of(r);
+		s.exit_code = exit_code_of_start(r);
 		unbuild(&s);
 	} else {
 		notify_init(&s.notify, &s.loop, is_well, &s);

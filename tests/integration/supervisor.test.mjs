@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -290,6 +291,18 @@ test('a missing codex is named, with exit code 78', async (t) => {
   const { code, stderr } = await s.cli('run');
   assert.equal(code, 78);
   assert.match(stderr, /CODEX_BIN.*\/nowhere\/codex/);
+});
+
+test('a file in the place of the control socket, or of the one to listen on, stops the start: exit code 78', async (t) => {
+  const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'sidecar-')), 'file');
+  t.after(() => fs.rmSync(path.dirname(file), { recursive: true }));
+  fs.writeFileSync(file, '');
+  for (const name of ['CODEX_CONTROL_SOCKET', 'CODEX_PROXY_LISTEN_UNIX']) {
+    const s = await sidecar(t, { env: { [name]: file } });
+    s.start();
+    assert.equal((await s.exited).code, 78, name);
+    assert.match(s.lines.at(-1).msg, /\/file: exists,? and is no socket/);
+  }
 });
 
 test('SIGTERM: the proxy drains and goes, then the app-servers, then all is gone', async (t) => {
