@@ -1,66 +1,6 @@
 /* One turn, from thread/start to thread/unsubscribe, against an app-server that misbehaves. */
 #include "proxy/codex/rpc.h"
-#include "tests/unit/codex_kit.h"
-
-static struct fake_server fake;
-static struct caller caller;
-
-static int
-setup_connected(void **state)
-{
-	if (setup(state) != 0)
-		return -1;
-	memset(&caller, 0, sizeof(caller));
-	fake_start(&fake, "fake.sock", NULL);
-	connect_backend(0, &fake, 1);
-	return 0;
-}
-
-static int
-teardown_connected(void **state)
-{
-	close_pool(&pool);
-	fake_kill(&fake);
-	return teardown(state);
-}
-
-static void
-begin_turn(const char *said)
-{
-	begin(&caller, backend_find(pool, 0), said);
-}
-
-/* Until the turn has ended, and nothing of its thread is left. */
-static void
-run_to_the_end(void)
-{
-	RUN_UNTIL(caller.ends == 1 && backend_pool_threads(pool) == 0);
-	assert_int_equal(backend_pool_turns(pool), 0);
-}
-
-static void
-turn(const char *said)
-{
-	memset(&caller, 0, sizeof(caller));
-	begin_turn(said);
-	run_to_the_end();
-}
-
-static void
-assert_failed(enum failure_kind kind)
-{
-	assert_false(caller.finished);
-	if (caller.failure.kind != kind)
-		fail_msg("%s: %s", failure_kind_name(caller.failure.kind), caller.failure.message);
-}
-
-static void
-assert_said(const char *text)
-{
-	if (!caller.finished)
-		fail_msg("%s: %s", failure_kind_name(caller.failure.kind), caller.failure.message);
-	assert_string_equal(caller.text, text);
-}
+#include "tests/unit/thread_fixture.h"
 
 /* --- a turn that goes well ------------------------------------------------------------------ */
 
@@ -291,7 +231,6 @@ what_a_transcript_cannot_hold_is_refused(void **state)
 	free(text);
 	run_to_the_end();
 	assert_failed(FAILURE_CONTEXT_LENGTH);
-	memset(&caller, 0, sizeof(caller));
 	begin_turn("hi");
 	(void)json_object_set_new(json_array_get(caller.conversation->items, 0), "type",
 	                          json_string("odd"));
@@ -384,10 +323,9 @@ cancelled_from_inside_any_event(void **state)
 	                                        EVENT_USAGE, EVENT_TOOL_CALL};
 
 	for (size_t i = 0; i < NELEM(kinds); i++) {
-		memset(&caller, 0, sizeof(caller));
 		cancel_at = kinds[i];
-		caller.on_event = cancel_on_event;
 		begin_turn("!reason a\n!say 2 0 b\n!tool c {}\n!tool d {}");
+		caller.on_event = cancel_on_event;
 		RUN_UNTIL(caller.ends == 1 && backend_pool_threads(pool) == 0);
 	}
 }
@@ -408,8 +346,8 @@ begin_another(struct caller *c, const struct event *e)
 static void
 another_turn_may_begin_in_the_last_event(void **state)
 {
-	caller.on_event = begin_another;
 	begin_turn("!say 1 0 once");
+	caller.on_event = begin_another;
 	run_to_the_end();
 	assert_said("once");
 	RUN_UNTIL(heard(&fake, "\"thread/unsubscribe\"") == 2);

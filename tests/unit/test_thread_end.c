@@ -1,60 +1,14 @@
 /* How a turn ends when codex does not say so, or never would: a lost end, and endless retries. */
 #include "proxy/codex/rpc.h"
-#include "tests/unit/codex_kit.h"
-
-static struct fake_server fake;
-static struct caller caller;
+#include "tests/unit/thread_fixture.h"
 
 static int
-setup_connected(void **state)
+setup_impatient(void **state)
 {
-	if (setup(state) != 0)
+	if (setup_connected(state) != 0)
 		return -1;
-	memset(&caller, 0, sizeof(caller));
-	fake_start(&fake, "fake.sock", NULL);
-	connect_backend(0, &fake, 1);
 	thread_config.completion_grace_ms = 30;
 	return 0;
-}
-
-static int
-teardown_connected(void **state)
-{
-	close_pool(&pool);
-	fake_kill(&fake);
-	return teardown(state);
-}
-
-static void
-begin_turn(const char *said)
-{
-	memset(&caller, 0, sizeof(caller));
-	begin(&caller, backend_find(pool, 0), said);
-}
-
-/* Until the turn has ended, and nothing of its thread is left. */
-static void
-turn(const char *said)
-{
-	begin_turn(said);
-	RUN_UNTIL(caller.ends == 1 && backend_pool_threads(pool) == 0);
-	assert_int_equal(backend_pool_turns(pool), 0);
-}
-
-static void
-assert_failed(enum failure_kind kind)
-{
-	assert_false(caller.finished);
-	if (caller.failure.kind != kind)
-		fail_msg("%s: %s", failure_kind_name(caller.failure.kind), caller.failure.message);
-}
-
-static void
-assert_said(const char *text)
-{
-	if (!caller.finished)
-		fail_msg("%s: %s", failure_kind_name(caller.failure.kind), caller.failure.message);
-	assert_string_equal(caller.text, text);
 }
 
 /* --- a lost end ----------------------------------------------------------------------------- */
@@ -207,7 +161,7 @@ a_thread_that_stays_loaded_is_unsubscribed_again(void **state)
 int
 main(int argc, char **argv)
 {
-#define with_fake(test) cmocka_unit_test_setup_teardown(test, setup_connected, teardown_connected)
+#define with_fake(test) cmocka_unit_test_setup_teardown(test, setup_impatient, teardown_connected)
 	const struct CMUnitTest tests[] = {
 		with_fake(an_idle_thread_ends_its_turn_with_what_is_held),
 		with_fake(

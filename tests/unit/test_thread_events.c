@@ -1,19 +1,9 @@
 /* What a thread makes of notifications that the app-server should not send, or sends in ways that
  * were not recorded: they are handed to it here, beside a turn that is really under way. */
 #include "proxy/codex/internal.h"
-#include "tests/unit/codex_kit.h"
+#include "tests/unit/thread_fixture.h"
 
-static struct fake_server fake;
-static struct caller caller;
 static char turn_id[64];
-
-static int
-teardown_events(void **state)
-{
-	close_pool(&pool);
-	fake_kill(&fake);
-	return teardown(state);
-}
 
 static struct thread_link *
 link_of(void)
@@ -27,12 +17,9 @@ setup_turn(void **state)
 {
 	const char *at;
 
-	if (setup(state) != 0)
+	if (setup_connected(state) != 0)
 		return -1;
-	memset(&caller, 0, sizeof(caller));
-	fake_start(&fake, "fake.sock", NULL);
-	connect_backend(0, &fake, 1);
-	begin(&caller, backend_find(pool, 0), "!part some\n!silence");
+	begin_turn("!part some\n!silence");
 	RUN_UNTIL(strcmp(caller.text, "some") == 0);
 	/* the fake makes turn ids like its thread ids */
 	at = thread_id(caller.thread);
@@ -427,7 +414,7 @@ a_rerouted_model_is_told(void **state)
 int
 main(int argc, char **argv)
 {
-#define with_turn(test) cmocka_unit_test_setup_teardown(test, setup_turn, teardown_events)
+#define with_turn(test) cmocka_unit_test_setup_teardown(test, setup_turn, teardown_connected)
 	const struct CMUnitTest tests[] = {
 		with_turn(garbage_of_any_type_changes_nothing),
 		with_turn(a_notice_says_what_the_parsed_message_would_say),
