@@ -2,7 +2,8 @@
 #include "proxy/api/answer.h"
 
 #include <stdio.h>
-#include <sys/random.h>
+
+#include "common/random.h"
 
 /* Each value takes up to 80 bytes when parsed; no answer of use has so many. */
 #define VALUES_MAX 500000
@@ -12,8 +13,7 @@ answer_id(char out[ANSWER_ID_DIGITS + 1])
 {
 	uint64_t random[2] = {0};
 
-	/* Ids need only differ; the kernel gives 16 bytes always once it has booted. */
-	(void)!getrandom(random, sizeof(random), 0);
+	(void)random_bytes(random, sizeof(random)); /* always, once the kernel has booted */
 	(void)snprintf(out, ANSWER_ID_DIGITS + 1, "%016llx%08llx", (unsigned long long)random[0],
 	               (unsigned long long)(random[1] & 0xffffffffu));
 }

@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <libwebsockets.h> /* SHA-1 and base64 */
 #include <stdio.h>
-#include <sys/random.h>
+
+#include "common/random.h"
 
 int
 ws_key_make(char key[WS_KEY_SIZE], char accept[WS_ACCEPT_SIZE])
@@ -14,7 +15,7 @@ ws_key_make(char key[WS_KEY_SIZE], char accept[WS_ACCEPT_SIZE])
 	char random[16];
 	int n;
 
-	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random) ||
+	if (!random_bytes(random, sizeof(random)) ||
 	    lws_b64_encode_string(random, sizeof(random), key, WS_KEY_SIZE) < 0)
 		return -EIO;
 	n = snprintf((char *)text, sizeof(text), "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);

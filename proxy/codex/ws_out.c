@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+
+#include "common/random.h"
 
 /* The longest head of a frame: two bytes, a length of eight, a mask of four. */
 #define FRAME_HEAD_MAX 14
@@ -20,21 +21,10 @@ on_bytes(const uint8_t *bytes, size_t len, int flags, void *arg)
 	return (ssize_t)len;
 }
 
-/* Many are asked for at a time: the call costs more than the bytes. */
 static int
 on_mask(uint8_t *to, size_t len, void *arg)
 {
-	static uint8_t pool[256];
-	static size_t left;
-
-	if (len > left) {
-		if (getrandom(pool, sizeof(pool), 0) != (ssize_t)sizeof(pool))
-			return -1;
-		left = sizeof(pool);
-	}
-	left -= len;
-	memcpy(to, pool + left, len);
-	return 0;
+	return random_bytes(to, len) ? 0 : -1;
 }
 
 int

@@ -5,10 +5,10 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <utlist.h>
 
+#include "common/random.h"
 #include "proxy/http/internal.h"
 
 #define REQUEST_ID_MAX 128 /* longer ones are not ids */
@@ -110,7 +110,7 @@ set_request_id(struct http_exchange *x, char *room)
 	x->request_id = x->headers[HTTP_X_REQUEST_ID];
 	if (is_request_id(x->request_id))
 		return;
-	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+	if (!random_bytes(&random, sizeof(random)))
 		random = uv_hrtime(); /* before the kernel's pool is ready: unique enough */
 	(void)snprintf(room, OWN_ID_SIZE, "req_%016" PRIx64, random);
 	x->request_id = room;
