@@ -125,7 +125,7 @@ $O/codex-healthcheck: $O/obj/healthcheck/main.o $O/libhealthcheck.a $O/libcommon
 	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ $(HEALTHCHECK_LIBS)
 $O/demo-provider: $(call objs,$(addprefix tests/fakes/,demo_provider.c model_answer.c script.c fake.c))
 	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ $(FAKE_LIBS)
-$O/fake-app-server: $(call objs,$(addprefix tests/fakes/,fake_app_server.c fake_turn.c connection.c script.c fake.c))
+$O/fake-app-server: $(call objs,$(addprefix tests/fakes/,fake_app_server.c fake_thread.c fake_turn.c connection.c script.c fake.c))
 	$(CC) $(SIDECAR_LDFLAGS) -o $@ $^ $(FAKE_LIBS)
 $O/tests/%: $O/obj/tests/unit/%.o $O/libsupervisor.a $O/libproxy.a $O/libhealthcheck.a $O/libcommon.a
 	@mkdir -p $(@D)

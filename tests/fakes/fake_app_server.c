@@ -10,174 +10,22 @@
 
 #include "tests/fakes/connection.h"
 #include "tests/fakes/fake.h"
-#include "tests/fakes/fake_turn.h"
+#include "tests/fakes/fake_thread.h"
 
-#define ID_SIZE    40
 #define FAULTS_MAX 16
 #define CODE_CUT   1 /* of a fault: the connection drops instead; no JSON-RPC code is positive */
 
-struct thread {
-	struct thread *next;
-	struct connection *owner;
-	char id[ID_SIZE];
-	char turn[ID_SIZE];
-	json_t *items;
-	struct turn_plan plan;
-	bool planned;
-	bool running;
-	char *start_id; /* turn/start's, until it is answered */
-	size_t at;
-	bool closed;
-	uv_timer_t timer; /* closes last: frees the thread */
-};
-
 static struct {
 	struct fake fake;
-	struct thread *threads;
 	struct fault faults[FAULTS_MAX];
 	size_t fault_count;
 	bool no_login;
 	unsigned keep_loaded; /* unsubscribes that will not unload, as codex has some in a burst */
 	long long hangs_until_ms;
 	FILE *record;
-	unsigned ids;
 	uv_poll_t commands;
 	bool commanded;
 } server;
-
-static void thread_go_on(struct thread *t);
-
-/* Threads. */
-
-static struct thread *
-thread_find(const char *id)
-{
-	struct thread *t = server.threads;
-
-	while (t != NULL && (id == NULL || strcmp(t->id, id) != 0))
-		t = t->next;
-	return t;
-}
-
-static void
-on_thread_closed(uv_handle_t *handle)
-{
-	struct thread *t = handle->data;
-
-	turn_plan_free(&t->plan);
-	json_decref(t->items);
-	free(t->start_id);
-	free(t);
-}
-
-static void
-thread_close(struct thread *t)
-{
-	struct thread **at = &server.threads;
-
-	while (*at != t)
-		at = &(*at)->next;
-	*at = t->next;
-	uv_close((uv_handle_t *)&t->timer, on_thread_closed);
-}
-
-static void
-thread_unload(struct thread *t)
-{
-	notify_all(
-		text_printf("{\"method\":\"thread/status/changed\",\"params\":{\"threadId\":\"%s\","
-	                    "\"status\":{\"type\":\"notLoaded\"}},\"emittedAtMs\":%lld}",
-	                    t->id, now_ms()));
-	notify_all(text_printf("{\"method\":\"thread/closed\",\"params\":{\"threadId\":\"%s\"},"
-	                       "\"emittedAtMs\":%lld}",
-	                       t->id, now_ms()));
-	thread_close(t);
-}
-
-static void
-on_timer(uv_timer_t *timer)
-{
-	struct thread *t = timer->data;
-
-	t->at++;
-	thread_go_on(t);
-}
-
-static void
-answer_turn_start(struct thread *t)
-{
-	AUTO_FREE char *result = text_printf(
-		"{\"turn\":{\"id\":\"%s\",\"rootTurnId\":\"%s\",\"items\":[],\"itemsView\":"
-		"\"notLoaded\",\"status\":\"inProgress\",\"error\":null,\"startedAt\":null,"
-		"\"completedAt\":null,\"durationMs\":null}}",
-		t->turn, t->turn);
-
-	for (unsigned i = 0; t->start_id != NULL && i < (t->plan.twice ? 2 : 1); i++)
-		respond(t->owner, t->start_id, result);
-	free(t->start_id);
-	t->start_id = NULL;
-}
-
-/* false: the thread is no more. */
-static bool
-obey(struct thread *t, enum turn_mark mark)
-{
-	switch (mark) {
-	case MARK_RESPOND:
-		answer_turn_start(t);
-		break;
-	case MARK_BINARY:
-		enqueue(t->owner, "\0\1\2{}", 5, 1, true);
-		break;
-	case MARK_CLOSE:
-		connection_cut(t->owner);
-		t->running = false;
-		return false;
-	case MARK_CLOSED:
-		thread_unload(t);
-		return false;
-	case MARK_ENDED:
-		t->running = false;
-		break;
-	}
-	return true;
-}
-
-/* Plays the plan until it waits or ends. */
-static void
-thread_go_on(struct thread *t)
-{
-	while (t->running && t->at < t->plan.script.count) {
-		const struct step *step = &t->plan.script.steps[t->at];
-
-		switch (step->kind) {
-		case STEP_SEND:
-			notify(t->owner, step->data + SCRIPT_HEADROOM, step->len, step->value);
-			break;
-		case STEP_WAIT:
-			(void)uv_timer_start(&t->timer, on_timer, step->value,
-			                     0); /* valid by init */
-			return;
-		case STEP_STALL:
-		case STEP_CUT:
-			return;
-		case STEP_MARK:
-			if (!obey(t, (enum turn_mark)step->value))
-				return;
-			break;
-		}
-		t->at++;
-	}
-}
-
-static void
-plan(struct thread *t, const json_t *items)
-{
-	if (t->planned)
-		turn_plan_free(&t->plan);
-	turn_plan_make(&t->plan, items, t->id, t->turn);
-	t->planned = true;
-}
 
 /* Calls. */
 
@@ -220,18 +68,9 @@ on_thread_start(struct connection *c, const char *id, const json_t *params)
 	const char *model = json_string_value(json_object_get(params, "model"));
 	AUTO_FREE char *quoted = text_quoted(model != NULL ? model : "gpt-6.1-sol");
 	AUTO_FREE char *result = NULL;
-	struct thread *t = calloc(1, sizeof(*t));
+	struct thread *t = thread_new(&server.fake.loop, c);
 	long long now = now_ms() / 1000;
 
-	if (t == NULL || uv_timer_init(&server.fake.loop, &t->timer) != 0)
-		errx(70, "no memory");
-	t->timer.data = t;
-	t->owner = c;
-	t->items = json_array();
-	t->next = server.threads;
-	server.threads = t;
-	(void)snprintf(t->id, sizeof(t->id), "01a2074f-0000-7000-8000-%012x", server.ids);
-	(void)snprintf(t->turn, sizeof(t->turn), "01a2074f-1111-7000-8000-%012x", server.ids++);
 	result = text_printf(
 		"{\"thread\":{\"id\":\"%s\",\"environments\":[],\"extra\":null,\"sessionId\":\"%"
 		"s\","
@@ -285,7 +124,7 @@ on_turn_start(struct connection *c, const char *id, const json_t *params)
 	if (t == NULL)
 		return;
 	if (!t->planned)
-		plan(t, t->items);
+		thread_plan(t, t->items);
 	t->running = true;
 	t->at = 0;
 	free(t->start_id);
@@ -330,7 +169,7 @@ on_loaded_list(struct connection *c, const char *id, const json_t *params)
 	json_auto_t *names = json_array();
 	AUTO_FREE char *list = NULL, *result = NULL;
 
-	for (const struct thread *t = server.threads; t != NULL; t = t->next)
+	for (const struct thread *t = threads; t != NULL; t = t->next)
 		(void)json_array_append_new(names, json_string(t->id));
 	list = json_dumps(names, JSON_COMPACT);
 	result = text_printf("{\"data\":%s,\"nextCursor\":null}", list);
@@ -422,7 +261,7 @@ spoilt(struct connection *c, const char *method, const char *id, const json_t *p
 
 	/* The message that says what to spoil may be in this very call. */
 	if (t != NULL && json_array_size(items) > 0)
-		plan(t, items);
+		thread_plan(t, items);
 	if (!take_fault(server.faults, server.fault_count, method, &code) &&
 	    (t == NULL || !take_fault(t->plan.faults, t->plan.fault_count, method, &code)))
 		return false;
@@ -471,19 +310,6 @@ on_message(struct connection *c)
 	respond_error(c, id, -32600, "Invalid request: unknown variant");
 }
 
-/* As codex does: a thread that nobody is subscribed to is unloaded. */
-static void
-drop_threads_of(const struct connection *c)
-{
-	struct thread *t, *next;
-
-	for (t = server.threads; t != NULL; t = next) {
-		next = t->next;
-		if (t->owner == c)
-			thread_close(t);
-	}
-}
-
 static int
 on_websocket(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
@@ -499,7 +325,7 @@ on_websocket(struct lws *wsi, enum lws_callback_reasons reason, void *user, void
 	if (reason == LWS_CALLBACK_SERVER_WRITEABLE)
 		return connection_write(user);
 	if (reason == LWS_CALLBACK_CLOSED) {
-		drop_threads_of(user);
+		threads_drop(user);
 		connection_end(user);
 	}
 	return 0;
@@ -558,8 +384,8 @@ order(const char *line)
 		for (struct connection *c = connections; c != NULL; c = c->next)
 			connection_cut_in_frame(c);
 	} else if (strcmp(line, "close-threads") == 0) {
-		while (server.threads != NULL)
-			thread_unload(server.threads);
+		while (threads != NULL)
+			thread_unload(threads);
 	} else if (sscanf(line, "%15s %47s %u %d", what, method, &times, &code) >= 2 &&
 	           (strcmp(what, "mute") == 0 || strcmp(what, "rpc-error") == 0 ||
 	            strcmp(what, "cut") == 0)) {
