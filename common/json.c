@@ -188,6 +188,46 @@ json_get_array(const json_t *object, const char *key)
 	return json_is_array(v) ? v : NULL;
 }
 
+void
+json_put(json_t **object, const char *key, json_t *value)
+{
+	if (json_object_set_new(*object, key, value) == 0)
+		return;
+	json_decref(*object);
+	*object = NULL;
+}
+
+void
+json_put_item(json_t **array, json_t *value)
+{
+	if (json_array_append_new(*array, value) == 0)
+		return;
+	json_decref(*array);
+	*array = NULL;
+}
+
+static json_t *
+whole(json_t *copy, const json_t *value)
+{
+	if (json_equal(copy, value) == 1)
+		return copy;
+	json_decref(copy);
+	return NULL;
+}
+
+json_t *
+json_copy_whole(const json_t *value)
+{
+	/* jansson's copy takes no const value; nothing is changed. */
+	return whole(json_copy((json_t *)(uintptr_t)value), value);
+}
+
+json_t *
+json_deep_copy_whole(const json_t *value)
+{
+	return whole(json_deep_copy(value), value);
+}
+
 bool
 json_deeper_than(const json_t *value, unsigned max)
 {

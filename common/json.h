@@ -36,6 +36,17 @@ json_t *json_get_array(const json_t *object, const char *key);
 /* The same rule for a value that is at hand: its text, NULL when it is none or holds NUL. */
 const char *json_text(const json_t *value);
 
+/* As json_copy() and json_deep_copy(), from which members are missing for which there was no
+ * memory: here that is NULL. */
+json_t *json_copy_whole(const json_t *value);
+json_t *json_deep_copy_whole(const json_t *value);
+
+/* Adds value, which is taken over; NULL: no memory for it. Where one cannot be added *object is
+ * gone, and NULL from then on, to which nothing can be added: a series needs one check at its end,
+ * and NULL has no text. Only for one that nothing else holds. */
+void json_put(json_t **object, const char *key, json_t *value);
+void json_put_item(json_t **array, json_t *value);
+
 /* Has value more than max levels of arrays and objects in it? codex reads 127 at most, and is
  * silent about a message with more. */
 bool json_deeper_than(const json_t *value, unsigned max);

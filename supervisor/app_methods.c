@@ -181,7 +181,7 @@ do_describe(const struct app_methods *m, struct control_request *req, const stru
 		struct instance *in = fleet_instance(m->fleet, i);
 
 		if (roll_matches(o->app, app_info(instance_current(in))))
-			(void)json_array_append_new(list, status_describe(in));
+			json_put_item(&list, status_describe(in));
 	}
 	control_reply(req, json_pack("{s:o}", "apps", list));
 }

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "common/json.h"
 #include "supervisor/memory.h"
 #include "supervisor/process.h"
 
@@ -66,11 +67,11 @@ app_to_json(const struct app *a, const struct instance *in)
 }
 
 static void
-append_instance(json_t *apps, const struct instance *in)
+append_instance(json_t **apps, const struct instance *in)
 {
-	(void)json_array_append_new(apps, app_to_json(instance_current(in), in));
+	json_put_item(apps, app_to_json(instance_current(in), in));
 	if (instance_other(in) != NULL)
-		(void)json_array_append_new(apps, app_to_json(instance_other(in), in));
+		json_put_item(apps, app_to_json(instance_other(in), in));
 }
 
 bool
@@ -112,19 +113,18 @@ warnings_to_json(const struct status_view *v)
 	char when[LOGIN_TEXT_MAX], hint[STATUS_HINT_MAX];
 
 	if (status_login_hint(v, hint, sizeof(hint)))
-		(void)json_array_append_new(warnings, json_string(hint));
+		json_put_item(&warnings, json_string(hint));
 	if (v->warning[0] != '\0')
-		(void)json_array_append_new(warnings, json_string(v->warning));
+		json_put_item(&warnings, json_string(v->warning));
 	if (v->reload_warning[0] != '\0' && strcmp(v->reload_warning, v->warning) != 0)
-		(void)json_array_append_new(warnings,
-		                            json_sprintf("not reloaded: %s", v->reload_warning));
+		json_put_item(&warnings, json_sprintf("not reloaded: %s", v->reload_warning));
 	if (v->login.kind == LOGIN_CHATGPT && !v->login_unwanted &&
 	    login_state(&v->login, now, LOGIN_WARN_HOURS * 3600) != LOGIN_IS_VALID) {
 		login_format(when, &v->login, now);
-		(void)json_array_append_new(
-			warnings, json_sprintf("the login %s, and codex has not refreshed it yet; "
-		                               "`codex-healthcheck auth` tells how to log in again",
-		                               when));
+		json_put_item(&warnings,
+		              json_sprintf("the login %s, and codex has not refreshed it yet; "
+		                           "`codex-healthcheck auth` tells how to log in again",
+		                           when));
 	}
 	return warnings;
 }
@@ -135,7 +135,7 @@ status_to_json(const struct status_view *v)
 	json_t *apps = json_array();
 
 	for (size_t i = 0; i < fleet_count(v->fleet); i++)
-		append_instance(apps, fleet_instance(v->fleet, i));
+		append_instance(&apps, fleet_instance(v->fleet, i));
 	return json_pack("{s:s, s:i, s:s, s:b, s:I, s:o, s:o, s:o, s:o}", "version",
 	                 SIDECAR_VERSION, "pid", (int)getpid(), "state", state_name(v->state),
 	                 "ready", fleet_is_ready(v->fleet, NULL), "uptime_ms",
@@ -181,7 +181,7 @@ words_to_json(char *const *words)
 	json_t *list = json_array();
 
 	for (; words != NULL && *words != NULL; words++)
-		(void)json_array_append_new(list, json_string(*words));
+		json_put_item(&list, json_string(*words));
 	return list;
 }
 
@@ -223,9 +223,12 @@ status_describe(struct instance *in)
 	                  launch != NULL && launch->cwd != NULL ? json_string(launch->cwd) : NULL,
 	                  "args", words_to_json(launch != NULL ? launch->argv : NULL));
 
-	(void)json_object_set_new(more, "policy", policy_to_json(app_spec(a)));
-	(void)json_object_set_new(more, "cron_restart_ms", cron_to_json(&app_spec(a)->cron));
-	(void)json_object_update_missing(app, more);
+	json_put(&more, "policy", policy_to_json(app_spec(a)));
+	json_put(&more, "cron_restart_ms", cron_to_json(&app_spec(a)->cron));
+	if (json_object_update_missing(app, more) != 0) {
+		json_decref(app);
+		app = NULL;
+	}
 	json_decref(more);
 	return app;
 }

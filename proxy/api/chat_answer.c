@@ -175,9 +175,8 @@ chat_tool_call(const struct event *event, bool in_delta)
 	                         "function", "function", "name", event->tool_call.name, "arguments",
 	                         event->tool_call.arguments, event->tool_call.arguments_len);
 
-	if (call != NULL && in_delta)
-		(void)json_object_set_new(call, "index",
-		                          json_integer((json_int_t)event->tool_call.index));
+	if (in_delta)
+		json_put(&call, "index", json_integer((json_int_t)event->tool_call.index));
 	return call;
 }
 

@@ -42,7 +42,11 @@ models_new(const char *aliases, const char *default_model)
 		if (equals == NULL)
 			continue;
 		*equals = '\0';
-		(void)json_object_set_new(m->aliases, pair, json_string(equals + 1));
+		json_put(&m->aliases, pair, json_string(equals + 1));
+	}
+	if (m->aliases == NULL) {
+		models_free(m);
+		return NULL;
 	}
 	return m;
 }
@@ -149,24 +153,26 @@ models_resolve(const struct models *m, struct conversation *c)
 	return json_object_get(m->known, c->model) != NULL ? MODEL_FOUND : MODEL_UNKNOWN;
 }
 
-/* The efforts by their names; NULL: none are told. */
-static json_t *
-efforts_of(const json_t *known)
+/* The efforts by their names, if any are told. */
+static void
+put_efforts(json_t **to, const json_t *known)
 {
-	json_t *efforts = NULL;
+	json_t *efforts = json_array();
 	json_t *effort;
-	size_t i;
+	size_t i, told = 0;
 
 	json_array_foreach(json_get_array(known, "supportedReasoningEfforts"), i, effort) {
 		json_t *name = json_object_get(effort, "reasoningEffort");
 
 		if (!json_is_string(name))
 			continue;
-		if (efforts == NULL)
-			efforts = json_array();
-		(void)json_array_append(efforts, name); /* one less is no harm */
+		told++;
+		json_put_item(&efforts, json_incref(name));
 	}
-	return efforts;
+	if (told > 0)
+		json_put(to, "supported_reasoning_efforts", efforts);
+	else
+		json_decref(efforts);
 }
 
 /* id: the name it is asked for; known: what codex says of it. Codex does not say when a model was
@@ -187,11 +193,11 @@ model_object(const char *id, const json_t *known)
 		json_t *value = json_object_get(known, members[i][1]);
 
 		if (json_is_string(value))
-			(void)json_object_set(model, members[i][0], value);
+			json_put(&model, members[i][0], json_incref(value));
 	}
-	(void)json_object_set_new(model, "supported_reasoning_efforts", efforts_of(known));
+	put_efforts(&model, known);
 	if (modalities != NULL)
-		(void)json_object_set(model, "input_modalities", modalities);
+		json_put(&model, "input_modalities", json_incref(modalities));
 	return model;
 }
 
@@ -220,12 +226,12 @@ models_reply_list(const struct models *m, struct http_exchange *x)
 		return;
 	data = json_array();
 	json_object_foreach(m->known, id, value)
-		(void)json_array_append_new(data, model_object(id, value));
+		json_put_item(&data, model_object(id, value));
 	json_object_foreach(m->aliases, id, value) {
 		const json_t *real = json_object_get(m->known, json_string_value(value));
 
 		if (real != NULL && json_object_get(m->known, id) == NULL)
-			(void)json_array_append_new(data, model_object(id, real));
+			json_put_item(&data, model_object(id, real));
 	}
 	answer_json(x, json_pack("{s:s,s:o}", "object", "list", "data", data));
 }

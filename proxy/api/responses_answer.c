@@ -32,16 +32,16 @@ echo_tools(const struct responses_request *request)
 	size_t i;
 
 	json_array_foreach(json_object_get(request->echo, "tools"), i, tool) {
-		json_t *copy = json_copy(tool);
+		json_t *copy = json_copy_whole(tool);
 		const char *type = json_get_string(tool, "type");
 
 		if (type != NULL && strcmp(type, "function") == 0) {
 			if (json_object_get(copy, "strict") == NULL)
-				(void)json_object_set_new(copy, "strict", json_null());
+				json_put(&copy, "strict", json_null());
 			if (json_object_get(copy, "parameters") == NULL)
-				(void)json_object_set_new(copy, "parameters", json_null());
+				json_put(&copy, "parameters", json_null());
 		}
-		(void)json_array_append_new(tools, copy);
+		json_put_item(&tools, copy);
 	}
 	return tools;
 }
@@ -49,12 +49,11 @@ echo_tools(const struct responses_request *request)
 static json_t *
 echo_text(const struct responses_request *request)
 {
-	json_t *text = json_copy(json_object_get(request->echo, "text"));
+	const json_t *sent = json_object_get(request->echo, "text");
+	json_t *text = sent != NULL ? json_copy_whole(sent) : json_object();
 
-	if (text == NULL)
-		text = json_object();
 	if (!json_is_object(json_object_get(text, "format")))
-		(void)json_object_set_new(text, "format", json_pack("{s:s}", "type", "text"));
+		json_put(&text, "format", json_pack("{s:s}", "type", "text"));
 	if (json_is_null(json_object_get(text, "verbosity")))
 		(void)json_object_del(text, "verbosity");
 	return text;
@@ -68,7 +67,7 @@ text_or_null(const char *text)
 
 /* Members that are null where the request said nothing of them; what was ignored is null too. */
 static void
-add_echoes(json_t *head, const struct responses_request *request)
+add_echoes(json_t **head, const struct responses_request *request)
 {
 	static const char *const as_sent[] = {"instructions", "previous_response_id",
 	                                      "prompt_cache_key", "safety_identifier"};
@@ -82,11 +81,11 @@ add_echoes(json_t *head, const struct responses_request *request)
 	json_t *user = json_object_get(request->echo, "user");
 
 	for (size_t i = 0; i < NELEM(as_sent); i++)
-		(void)json_object_set_new(head, as_sent[i], echo(request, as_sent[i], json_null()));
+		json_put(head, as_sent[i], echo(request, as_sent[i], json_null()));
 	for (size_t i = 0; i < NELEM(without); i++)
-		(void)json_object_set_new(head, without[i], json_null());
+		json_put(head, without[i], json_null());
 	if (json_is_string(user))
-		(void)json_object_set(head, "user", user);
+		json_put(head, "user", json_incref(user));
 }
 
 json_t *
@@ -109,8 +108,7 @@ responses_head(const struct responses_request *request, const char *id)
 		text_or_null(c->effort), "summary", text_or_null(c->summary), "truncation",
 		"disabled", "service_tier", c->service_tier != NULL ? c->service_tier : "default",
 		"top_logprobs", 0);
-	if (head != NULL)
-		add_echoes(head, request);
+	add_echoes(&head, request);
 	return head;
 }
 
@@ -153,10 +151,9 @@ responses_finished(const json_t *head, enum finish_reason finish, json_t *output
                    const struct usage *usage)
 {
 	bool complete = responses_is_whole(finish);
-	/* jansson's copy takes no const object; nothing is changed. */
-	json_auto_t *response = json_copy((json_t *)(uintptr_t)head);
+	json_auto_t *response = json_copy_whole(head);
 	bool ok = set(response, "status", json_string(complete ? "completed" : "incomplete")) &&
-	          set(response, "output", json_copy(output)) &&
+	          set(response, "output", json_copy_whole(output)) &&
 	          set(response, "usage", usage_object(usage));
 
 	if (ok && complete)
@@ -191,12 +188,12 @@ json_t *
 responses_failed(const json_t *head, const struct failure *failure, const struct api_error *error,
                  json_t *output)
 {
-	json_auto_t *response = json_copy((json_t *)(uintptr_t)head);
+	json_auto_t *response = json_copy_whole(head);
 	json_t *message = json_string_lossy(error->message);
 	bool ok = set(response, "error",
 	              json_pack("{s:s,s:o}", "code", error_code(failure), "message", message)) &&
 	          set(response, "status", json_string("failed")) &&
-	          set(response, "output", json_copy(output));
+	          set(response, "output", json_copy_whole(output));
 
 	return ok ? json_incref(response) : NULL;
 }

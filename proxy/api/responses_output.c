@@ -92,18 +92,16 @@ emit_part(struct responses *r, const char *type, const char *id, const char *ind
 	}
 	event = json_pack("{s:s,s:s,s:i,s:o}", "type", type, "item_id", id, "output_index",
 	                  (int)output_index(r), name, value);
-	if (event != NULL && index_name != NULL)
-		(void)json_object_set_new(
-			event, index_name,
-			json_integer((json_int_t)json_array_size(r->open.summary)));
+	if (index_name != NULL)
+		json_put(&event, index_name,
+		         json_integer((json_int_t)json_array_size(r->open.summary)));
 	(void)responses_emit(r, event);
 }
 
 static json_t *
 empty_logprobs(json_t *event)
 {
-	if (event != NULL)
-		(void)json_object_set_new(event, "logprobs", json_array());
+	json_put(&event, "logprobs", json_array());
 	return event;
 }
 
@@ -289,7 +287,7 @@ close_reasoning(struct responses *r, const char *encrypted)
 	whole = json_pack("{s:s,s:s,s:o,s:s*}", "id", o->id, "type", "reasoning", "summary",
 	                  o->summary, "encrypted_content", encrypted[0] != '\0' ? encrypted : NULL);
 	o->summary = NULL;
-	shown = json_copy(whole);
+	shown = json_copy_whole(whole);
 	if (!r->request.encrypted)
 		(void)json_object_del(shown, "encrypted_content");
 	complete_item(r, shown, json_incref(whole));
@@ -401,8 +399,8 @@ emit_call_done(struct responses *r, const char *id, const json_t *item, const ch
 	                         : "response.function_call_arguments.done",
 	                  "item_id", id, "output_index", (int)output_index(r), member,
 	                  json_object_get(item, member));
-	if (event != NULL && !custom)
-		(void)json_object_set(event, "name", json_object_get(item, "name"));
+	if (!custom)
+		json_put(&event, "name", json_incref(json_object_get(item, "name")));
 	(void)responses_emit(r, event);
 }
 
@@ -426,11 +424,11 @@ responses_on_call(struct responses *r, const struct event *event)
 	responses_close_item(r, true);
 	responses_item_id(id, custom ? "ctc" : "fc", r->id, output_index(r));
 	r->no_memory |= json_object_set_new(item, "id", json_string(id)) != 0;
-	begun = json_copy(item);
-	(void)json_object_set_new(begun, member, json_string(""));
+	begun = json_copy_whole(item);
+	json_put(&begun, member, json_string(""));
 	if (!custom) {
-		(void)json_object_set_new(begun, "status", json_string("in_progress"));
-		(void)json_object_set_new(item, "status", json_string("completed"));
+		json_put(&begun, "status", json_string("in_progress"));
+		r->no_memory |= json_object_set_new(item, "status", json_string("completed")) != 0;
 	}
 	emit_item(r, "response.output_item.added", json_incref(begun));
 	if (json_string_length(said) > 0)

@@ -149,8 +149,8 @@ namespace_list(struct param_reader *r, json_t *name, json_t *description)
 	}
 	made = json_pack("{s:O,s:O*,s:[]}", "name", name, "description",
 	                 json_is_string(description) ? description : NULL, "tools");
-	if (made != NULL && !json_is_string(description))
-		(void)json_object_set_new(made, "description", json_string(""));
+	if (!json_is_string(description))
+		json_put(&made, "description", json_string(""));
 	if (json_array_append_new(list, made) != 0)
 		return NULL;
 	return json_object_get(made, "tools");

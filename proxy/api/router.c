@@ -24,26 +24,37 @@ get_alive(struct api *api, struct http_exchange *x, const char *tail)
 static void
 get_ready(struct api *api, struct http_exchange *x, const char *tail)
 {
+	static const char ready[] = "{\"status\":\"ready\"}";
+	static const char not_ready[] = "{\"status\":\"not_ready\"}";
 	struct api_readiness readiness = {0};
 	struct turns_stats stats = turns_stats(api->turns);
-	json_auto_t *reasons = json_array();
+	json_t *reasons = json_array();
 	json_auto_t *body = NULL;
 	AUTO_FREE char *text = NULL;
 	size_t len = 0;
 
 	api->readiness(api->arg, &readiness);
 	for (unsigned i = 0; i < readiness.reason_count; i++) /* one may have been cut */
-		(void)json_array_append_new(reasons, json_string_lossy(readiness.reasons[i]));
+		json_put_item(&reasons, json_string_lossy(readiness.reasons[i]));
 	body = json_pack("{s:s,s:i,s:i}", "status",
 	                 readiness.ready      ? "ready"
 	                 : readiness.degraded ? "degraded"
 	                                      : "not_ready",
 	                 "in_flight", (int)stats.running, "queued", (int)stats.waiting);
-	if (readiness.reason_count > 0 && body != NULL)
-		(void)json_object_set(body, "reasons", reasons);
+	if (readiness.reason_count > 0)
+		json_put(&body, "reasons", reasons);
+	else
+		json_decref(reasons);
 	text = json_to_text(body, &len);
-	http_reply(x, readiness.ready ? 200 : 503, "application/json", text != NULL ? text : "",
-	           len);
+	if (text != NULL) {
+		http_reply(x, readiness.ready ? 200 : 503, "application/json", text, len);
+		return;
+	}
+	/* the status is what is asked for, and needs no memory */
+	if (readiness.ready)
+		http_reply(x, 200, "application/json", ready, sizeof(ready) - 1);
+	else
+		http_reply(x, 503, "application/json", not_ready, sizeof(not_ready) - 1);
 }
 
 static void

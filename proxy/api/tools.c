@@ -48,10 +48,10 @@ make_function(const struct tool *tool)
 	                         json_is_object(tool->parameters) ? tool->parameters : NULL);
 
 	if (!described)
-		(void)json_object_set_new(made, "description", json_string(""));
+		json_put(&made, "description", json_string(""));
 	if (!json_is_object(tool->parameters))
-		(void)json_object_set_new(made, "parameters",
-		                          json_pack("{s:s,s:{}}", "type", "object", "properties"));
+		json_put(&made, "parameters",
+		         json_pack("{s:s,s:{}}", "type", "object", "properties"));
 	return made;
 }
 

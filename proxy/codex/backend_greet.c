@@ -218,7 +218,7 @@ unwanted_notifications(bool transcript)
 	for (size_t i = 0; i < NELEM(names); i++)
 		/* raw events would say it better, but there are none then */
 		if (!transcript || strcmp(names[i], "item/completed") != 0)
-			(void)json_array_append_new(list, json_string(names[i]));
+			json_put_item(&list, json_string(names[i]));
 	return list;
 }
 
@@ -231,7 +231,7 @@ initialize_params(const struct backend_pool_config *config)
 	                  unwanted_notifications(config->transcript));
 
 	if (!config->transcript)
-		(void)json_object_set_new(capabilities, "experimentalApi", json_true());
+		json_put(&capabilities, "experimentalApi", json_true());
 	return json_pack("{s:{s:s,s:n,s:s},s:o}", "clientInfo", "name", "codex-sidecar", "title",
 	                 "version", config->client_version, "capabilities", capabilities);
 }

@@ -47,7 +47,7 @@ hidden_tools_items(json_t *items)
 	out = json_array();
 	json_array_foreach(items, i, item) {
 		/* the conversation may be another turn's too: it is not changed */
-		json_t *put = is_hidden_call(item) ? json_copy(item) : json_incref(item);
+		json_t *put = is_hidden_call(item) ? json_copy_whole(item) : json_incref(item);
 
 		if (put != item && json_object_set_new(put, "namespace",
 		                                       json_string(HIDDEN_TOOLS_NAMESPACE)) != 0) {

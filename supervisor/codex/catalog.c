@@ -22,7 +22,7 @@ static const char *const removed[] = {
 static json_t *
 transform_model(const json_t *model, bool keep_instructions, bool keep_tools)
 {
-	json_t *m = json_copy((json_t *)(uintptr_t)model);
+	json_t *m = json_copy_whole(model);
 	json_t *policy = json_pack("{s:s, s:i}", "mode", "tokens", "limit", NO_LIMIT_TOKENS);
 	int r = 0;
 

@@ -203,12 +203,15 @@ int
 user_config_derive(struct user_config *out, const json_t *read, enum user_config_tuning tuning,
                    struct err *err)
 {
-	json_auto_t *config = json_deep_copy(json_object_get(read, "config"));
+	const json_t *told = json_object_get(read, "config");
+	json_auto_t *config = json_deep_copy_whole(told);
 	struct user_config c = {.toml = NULL};
 	struct json_buf toml = {.data = NULL};
 
-	if (!json_is_object(config))
+	if (!json_is_object(told))
 		return err_set(err, -EBADMSG, "codex tells no configuration");
+	if (config == NULL)
+		return err_set(err, -ENOMEM, "out of memory");
 	if (tuning != USER_CONFIG_AS_IS && tune(config, tuning) != 0)
 		return err_set(err, -ENOMEM, "out of memory");
 	put(&toml, "# Derived from the user's config.toml at each change of it; edit that one.\n");

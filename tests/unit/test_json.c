@@ -288,6 +288,51 @@ memory_that_runs_out_while_a_text_is_read_is_told(void **state)
 	}
 }
 
+/* jansson's own copies have a member less then. */
+static void
+a_copy_is_whole_or_none(void **state)
+{
+	json_t *(*const copies[])(const json_t *) = {json_copy_whole, json_deep_copy_whole};
+	struct err err = {.code = 0};
+	const char *text = "{\"a\":[1,\"b\",{\"c\":[]}],\"d\":{\"e\":1.5},\"f\":\"g\"}";
+	json_auto_t *value = json_parse(text, strlen(text), &err);
+
+	for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++) {
+		json_t *copy = NULL;
+
+		for (unsigned from = 1; copy == NULL; from++) {
+			allocations = 0;
+			fail_from = from;
+			fail_count = 1;
+			copy = copies[i](value);
+			fail_count = 0;
+			assert_true(copy != NULL || allocations >= from);
+		}
+		assert_true(json_equal(copy, value));
+		json_decref(copy);
+	}
+	assert_null(json_copy_whole(NULL));
+}
+
+static void
+an_object_with_a_member_that_was_never_built_is_none_itself(void **state)
+{
+	json_t *object = json_object(), *array = json_array();
+
+	json_put(&object, "a", json_true());
+	json_put_item(&array, json_true());
+	assert_int_equal(json_object_size(object), 1);
+	assert_int_equal(json_array_size(array), 1);
+	json_put(&object, "b", NULL);
+	json_put_item(&array, NULL);
+	assert_null(object);
+	assert_null(array);
+	json_put(&object, "c", json_string("taken over all the same"));
+	json_put_item(&array, json_string("taken over all the same"));
+	assert_null(object);
+	assert_null(array);
+}
+
 int
 main(void)
 {
@@ -303,6 +348,8 @@ main(void)
 		cmocka_unit_test(escaping_gives_the_inside_of_a_string),
 		cmocka_unit_test(a_value_that_was_never_built_has_no_text),
 		cmocka_unit_test(memory_that_runs_out_while_a_text_is_read_is_told),
+		cmocka_unit_test(a_copy_is_whole_or_none),
+		cmocka_unit_test(an_object_with_a_member_that_was_never_built_is_none_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
