@@ -87,6 +87,7 @@ send_some(struct http_exchange *x)
 	if (lws_write(x->wsi, bytes, len, LWS_WRITE_HTTP) < 0)
 		return -1;
 	out_queue_consume(&x->out, len);
+	x->stream_sent = x->answer == HTTP_ANSWER_STREAM;
 	return 0;
 }
 

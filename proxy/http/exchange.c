@@ -487,7 +487,7 @@ add_regret(struct http_exchange *x, size_t before)
 	char body[ERROR_BODY_MAX];
 	size_t len = 0;
 
-	out_queue_take_back(&x->out, out_queue_size(&x->out) - before);
+	out_queue_shorten(&x->out, before);
 	free(x->extra);
 	x->extra = NULL;
 	x->extra_len = 0;
@@ -516,22 +516,29 @@ http_reply(struct http_exchange *x, int status, const char *content_type, const 
 	exchange_ask_to_write(x);
 }
 
+/* There was no memory for more of it. */
+static void
+regret_stream(struct http_exchange *x)
+{
+	if (x->stream_sent || !add_regret(x, x->before_stream)) {
+		http_abort(x);
+		return;
+	}
+	x->answer = HTTP_ANSWER_WHOLE;
+	exchange_ask_to_write(x);
+}
+
 void
 http_stream_begin(struct http_exchange *x, int status, const char *content_type)
 {
 	if (x->cut || x->wsi == NULL || x->answer != HTTP_ANSWER_NONE)
 		return;
-	if (!add_head(x, status, content_type, LENGTH_NONE)) {
-		if (!add_regret(x, out_queue_size(&x->out))) {
-			http_abort(x);
-			return;
-		}
-		x->answer = HTTP_ANSWER_WHOLE;
-		exchange_ask_to_write(x);
-		return;
-	}
+	x->before_stream = out_queue_size(&x->out);
 	x->answer = HTTP_ANSWER_STREAM;
-	exchange_ask_to_write(x);
+	if (add_head(x, status, content_type, LENGTH_NONE))
+		exchange_ask_to_write(x);
+	else
+		regret_stream(x);
 }
 
 static bool
@@ -551,9 +558,12 @@ http_stream_write(struct http_exchange *x, const char *a, size_t alen, const cha
 	if (x->method == HTTP_HEAD)
 		return true;
 	/* What waits already is over the limit: one large write alone is nobody's fault. */
-	if (out_queue_size(&x->out) > x->server->limits.max_stream_bytes ||
-	    !add_piece(x, a, alen) || !add_piece(x, b, blen) || !add_piece(x, c, clen)) {
+	if (out_queue_size(&x->out) > x->server->limits.max_stream_bytes) {
 		http_abort(x);
+		return false;
+	}
+	if (!add_piece(x, a, alen) || !add_piece(x, b, blen) || !add_piece(x, c, clen)) {
+		regret_stream(x);
 		return false;
 	}
 	exchange_ask_to_write(x);
@@ -566,7 +576,7 @@ http_stream_end(struct http_exchange *x)
 	if (x->cut || x->wsi == NULL || x->answer != HTTP_ANSWER_STREAM)
 		return;
 	if (x->method != HTTP_HEAD && !x->unframed && !out_queue_end_chunked(&x->out)) {
-		http_abort(x);
+		regret_stream(x);
 		return;
 	}
 	x->answer = HTTP_ANSWER_WHOLE;

@@ -75,6 +75,8 @@ struct http_exchange {
 	size_t extra_len;
 	bool no_memory; /* for a header line: the answer will say that */
 	struct out_queue out;
+	size_t before_stream; /* bytes of out that are none of it */
+	bool stream_sent;     /* some of it: what has been said cannot be taken back */
 
 	bool owes_done; /* the handler has seen it, and has not seen its end */
 	bool cut;       /* being killed: nothing is taken, nothing is sent */

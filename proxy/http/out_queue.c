@@ -81,9 +81,11 @@ out_queue_commit(struct out_queue *q, size_t len)
 }
 
 void
-out_queue_take_back(struct out_queue *q, size_t len)
+out_queue_shorten(struct out_queue *q, size_t len)
 {
-	q->end -= len;
+	if (q->open >= q->start + len)
+		q->open = 0;
+	q->end = q->start + len;
 }
 
 bool

@@ -27,8 +27,8 @@ size_t out_queue_size(const struct out_queue *q);
 unsigned char *out_queue_reserve(struct out_queue *q, size_t len);
 void out_queue_commit(struct out_queue *q, size_t len);
 
-/* The last len bytes were none, and have not been looked at yet. */
-void out_queue_take_back(struct out_queue *q, size_t len);
+/* Only the first len bytes were any; the others have not been looked at yet. */
+void out_queue_shorten(struct out_queue *q, size_t len);
 
 /* As it is. false: no memory. */
 bool out_queue_append(struct out_queue *q, const void *data, size_t len) MUST_CHECK;

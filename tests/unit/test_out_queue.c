@@ -184,6 +184,20 @@ reserved_room_counts_only_when_it_is_committed(void **state)
 	out_queue_fini(&q);
 }
 
+static void
+what_was_put_behind_some_length_is_gone(void **state)
+{
+	struct out_queue q = {.buf = NULL};
+
+	append(&q, "before");
+	append(&q, "head");
+	append_chunked(&q, "open");
+	out_queue_shorten(&q, 6);
+	append(&q, "other");
+	append_chunked(&q, "x");
+	assert_drained(&q, 100, "beforeother00000001\r\nx\r\n");
+}
+
 int
 main(void)
 {
@@ -195,6 +209,7 @@ main(void)
 		cmocka_unit_test(a_queue_that_is_never_empty_does_not_grow),
 		cmocka_unit_test(an_empty_queue_holds_no_memory),
 		cmocka_unit_test(reserved_room_counts_only_when_it_is_committed),
+		cmocka_unit_test(what_was_put_behind_some_length_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
