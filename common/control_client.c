@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "common/control_conn.h"
@@ -73,6 +74,7 @@ control_ask(json_t **result, const char *path, const char *method, json_t *param
 	                     .r = -ECONNRESET,
 	                     .err = err};
 	struct control_conn *conn;
+	void (*on_sigpipe)(int);
 	uv_loop_t loop;
 	int r = uv_loop_init(&loop);
 
@@ -83,7 +85,10 @@ control_ask(json_t **result, const char *path, const char *method, json_t *param
 	r = control_conn_connect(&conn, &loop, path, on_connected, &handlers, &q);
 	if (r < 0)
 		q.r = err_set(err, r, "%s: %s", path, strerror(-r));
+	/* who refuses us has closed before we ask: that is an error, and not our end */
+	on_sigpipe = signal(SIGPIPE, SIG_IGN);
 	(void)uv_run(&loop, UV_RUN_DEFAULT); /* until all is closed */
+	(void)signal(SIGPIPE, on_sigpipe);
 	r = uv_loop_close(&loop);
 	assert(r == 0); /* a handle that nobody closed */
 	json_decref(q.params);
