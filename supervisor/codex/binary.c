@@ -37,6 +37,7 @@ search_path(const char *name)
 			return candidate;
 		free(candidate);
 	}
+	errno = ENOENT;
 	return NULL;
 }
 
@@ -96,6 +97,8 @@ codex_binary_find(char **out, const char *wanted, struct err *err)
 	AUTO_FREE char *found = strchr(wanted, '/') != NULL ? strdup(wanted) : search_path(wanted);
 	char *real, *native;
 
+	if (found == NULL && errno == ENOMEM)
+		return err_set(err, -ENOMEM, "out of memory");
 	if (found == NULL)
 		return err_set(
 			err, -ENOENT,
