@@ -1,9 +1,9 @@
 // Memory that runs out step by step: the first allocation fails, then the second one, ... of a start, and
-// of one request of each kind. Each time: a right answer, a well-formed error, or a clean end with one
-// line and exit code 70. Never a crash, never a hang.
+// of one request of each kind. Each time: a right answer of which nothing is missing, or a well-formed
+// error. Only a start may end, with one line and exit code 70. Never a crash, never a hang.
 //
 //   node tests/chaos/alloc.mjs [PART]...      ALLOC_STEP=1 (each so many-th), ALLOC_RUN=0 (so many more
-//                                             fail), ALLOC_TRACE=1: where it failed, for what was wrong
+//                                             fail). For what was wrong it is told where it failed.
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -21,12 +21,10 @@ import { World, keys } from './world.mjs';
 const step = Number(process.env.ALLOC_STEP || 1);
 const run = Number(process.env.ALLOC_RUN || 0);
 const first = Number(process.env.ALLOC_FIRST || 1);
-const trace = Number(process.env.ALLOC_TRACE || 0);
 const GAVE_UP = 70;
 const START_MS = 10000;
-// So many allocations libwebsockets makes for a connection before anything has been read of it. Without
-// memory for its headers it lets it wait until another one ends: so another one comes.
-const ADOPTING = 4;
+// Without memory for the headers of a connection libwebsockets lets it wait until another one ends: so
+// another one comes.
 const ANOTHER_MS = 100;
 
 const root = fs.mkdtempSync('/tmp/alloc-');
@@ -44,8 +42,13 @@ function note(part, n, outcome, isRight, detail = () => '') {
 function whereOf(log) {
   const frames = [...log.matchAll(/^(\S*codex-(?:proxy|supervisor))\(\+(0x[0-9a-f]+)\)/gm)];
   if (frames.length === 0) return '';
-  return execFileSync('addr2line', ['-fpse', frames[0][1], ...frames.slice(0, 20).map(([, , address]) => address)]).toString();
+  return execFileSync('addr2line', ['-fpse', frames[0][1], ...frames.slice(0, 100).map(([, , address]) => address)]).toString();
 }
+
+// Of a connection without memory for itself nothing can be said to anybody: libwebsockets closes it while
+// it adopts it, before anything has been read. Not by the number of the allocation: others than those of
+// this connection count too, such as those of the sweep.
+const isAdopting = (log) => /^on_connectable at server\.c/m.test(whereOf(log));
 
 class HookedProxy extends Program {
   static async start(url, hook) {
@@ -74,7 +77,7 @@ async function startOf(program) {
 // fn(n, hook): one try. Until there are fewer allocations than that.
 async function steps(fn, { hook }) {
   for (let n = first; ; n += step) {
-    hook.set({ failed: 0, trace, fail_run: run, fail_at: n });
+    hook.set({ failed: 0, trace: 1, fail_run: run, fail_at: n });
     await fn(n);
     const failed = hook.get('failed');
     hook.set({ fail_at: 0, fail_run: 0 });
@@ -123,9 +126,31 @@ const requests = {
 };
 const gets = ['/metrics', '/v1/models', '/readyz', '/healthz'];
 
-// A stream that has begun can say no more when its next piece finds no memory; nor is there somebody to
-// say something when the library has none for the connection.
-const mayBeCut = (plan, x, n) => x.over === 'cut' && (plan.json?.stream || n <= ADOPTING);
+// A stream that has begun can say no more when its next piece finds no memory.
+const mayBeCut = (x, log) => x.over === 'cut' && (x.status === 200 ? /event-stream/.test(x.type) : isAdopting(log));
+
+// What is there, without what it says: a member that found no memory must not just be missing.
+const shapeOf = (value) => {
+  if (Array.isArray(value)) return `[${[...new Set(value.map(shapeOf))].sort()}]`;
+  if (value === null || typeof value !== 'object') return typeof value;
+  return `{${Object.keys(value).sort().map((key) => `${key}:${shapeOf(value[key])}`)}}`;
+};
+
+// Of each event of a stream, of each line of the metrics, or of all of it.
+function shapesOf({ type, text }) {
+  if (/event-stream/.test(type)) return text.split('\n').filter((l) => l.startsWith('data: {')).map((l) => shapeOf(JSON.parse(l.slice(6))));
+  if (/json/.test(type)) return [text === '' ? text : shapeOf(JSON.parse(text))];
+  return text.split('\n').map((line) => line.replace(/[{ ].*/, ''));
+}
+
+// undefined: it has every shape of the right answer, and no other one.
+function differs(x, right) {
+  if (x.text === '{"status":"ready"}') return undefined; // of /readyz: all that it says without memory
+  const [has, shall] = [new Set(shapesOf(x)), new Set(shapesOf(right))];
+  const [more] = [...has].filter((shape) => !shall.has(shape));
+  const [less] = [...shall].filter((shape) => !has.has(shape));
+  return more ? `not of the right answer: ${more}` : less && `without ${less}`;
+}
 
 async function proxyRequests(fake) {
   const hook = new Hook(path.join(root, 'hook-requests'));
@@ -136,40 +161,42 @@ async function proxyRequests(fake) {
     proxy = await HookedProxy.start(fake.url, hook);
     await withDeadline(proxy.isReady, 'the proxy to be ready');
   };
+  // undefined: nobody answers, and if that is because the proxy has ended, this is known then
+  const asked = (what) => ask(proxy.port, what).catch(() => withDeadline(proxy.exited, 'an end', 1000).then(() => {}, () => {}));
+  const until200 = () => until(async () => (await asked({ path: '/readyz' }))?.status === 200, 'ready', 4000).then(() => true, () => false);
   await alive();
   const oracle = new Oracle(new Timeline());
   oracle.timeline.open('memory', 'error');
-  for (const [name, plan] of Object.entries(requests)) {
-    if (trace) console.log(name);
-    const body = plan.body ?? JSON.stringify(plan.json);
-    const headers = { authorization: `Bearer ${plan.key ?? keys[0]}`, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+  const plans = [...Object.entries(requests), ...gets.map((where) => [where, { path: where, method: 'GET', expects: {} }])];
+  for (const [name, plan] of plans) {
+    const body = plan.body ?? (plan.json && JSON.stringify(plan.json));
+    const headers = { authorization: `Bearer ${plan.key ?? keys[0]}`, ...(body && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }) };
+    const one = () => exchange(proxy.port, { path: plan.path, method: plan.method, body, headers, kill_ms: DEADLINE_MS + 5000 });
+    const right = await one();
+    const judge = (x, log) => {
+      if (mayBeCut(x, log)) return { verdict: 'cut' };
+      const isGet = plan.method === 'GET' && x.over === 'whole' && [200, 500, 503].includes(x.status);
+      const judged = isGet ? { verdict: x.status === 200 ? 'right' : 'error' } : oracle.verdict({ name, marker: 'mk0', ...plan }, x);
+      const why = judged.verdict === 'right' && x.status === right.status && differs(x, right);
+      return why ? { verdict: 'objection', why } : judged;
+    };
     await steps(async (n) => {
       const from = proxy.log.mark;
-      const another = setTimeout(() => ask(proxy.port, { path: '/readyz' }).catch(() => {}), ANOTHER_MS);
-      const x = await exchange(proxy.port, { path: plan.path, body, headers, kill_ms: DEADLINE_MS + 5000 });
+      const log = () => proxy.log.all.slice(from).map((l) => l.text).join('\n');
+      const another = setTimeout(() => asked({ path: '/readyz' }), ANOTHER_MS);
+      const x = await one();
       clearTimeout(another);
       hook.set({ fail_at: 0, fail_run: 0 });
-      const { verdict, why } = mayBeCut(plan, x, n) ? { verdict: 'cut' } : oracle.verdict({ name, marker: 'mk0', ...plan }, x);
       await new Promise((resolve) => setTimeout(resolve, x.over === 'whole' ? 1 : 50));
-      const log = () => proxy.log.all.slice(from).map((l) => l.text).join('\n');
-      if (!proxy.running) note(name, n, `proxy: ${proxy.process.signalCode ?? proxy.process.exitCode}`, proxy.process.exitCode === GAVE_UP, () => `${log()}\n  ${whereOf(log())}`);
-      else note(name, n, why ?? verdict, verdict !== 'objection', () => `  ${x.marks.join(', ')}\n  ${whereOf(log())}`);
-      await alive();
-      const answer = await ask(proxy.port, { path: '/readyz' });
-      if (!(await isAtRest(proxy))) note(name, n, 'not at rest', false, () => `${JSON.stringify(answer.json)} ${whereOf(log())}`);
-      if (answer.status !== 200) note(name, n, `not ready afterwards: ${answer.text}`, await until200(proxy), log);
-    }, { hook });
-  }
-  for (const where of gets) {
-    await steps(async (n) => {
-      const from = proxy.log.mark;
-      const another = setTimeout(() => ask(proxy.port, { path: '/readyz' }).catch(() => {}), ANOTHER_MS);
-      const x = await exchange(proxy.port, { path: where, method: 'GET', headers: { authorization: `Bearer ${keys[0]}` }, kill_ms: 5000 });
-      clearTimeout(another);
-      hook.set({ fail_at: 0, fail_run: 0 });
-      const log = () => proxy.log.all.slice(from).map((l) => l.text).join('\n');
-      note(where, n, `${x.over} ${x.status}`, mayBeCut({}, x, n) || (x.over === 'whole' && [200, 500, 503].includes(x.status)), () => `  ${whereOf(log())}`);
-      await alive();
+      const answer = await asked({ path: '/readyz' });
+      if (!proxy.running) {
+        note(name, n, `proxy: ${proxy.process.signalCode ?? proxy.process.exitCode}`, false, () => `${log()}\n  ${whereOf(log())}`);
+        return alive();
+      }
+      const { verdict, why } = judge(x, log());
+      note(name, n, why ?? verdict, verdict !== 'objection', () => `  ${x.marks.join(', ')}\n  ${whereOf(log())}`);
+      if (answer?.status !== 200) note(name, n, `not ready afterwards: ${answer?.text}`, await until200(), log);
+      if (!(await isAtRest(proxy))) note(name, n, 'not at rest', false, () => `${answer?.text} ${whereOf(log())}`);
     }, { hook });
   }
   note('proxy at its end', 0, ...(await proxy.kill('SIGTERM').then(({ code, signal }) => [`${signal ?? code}`, code === 0])), () => proxy.logText);
@@ -180,14 +207,6 @@ const isAtRest = (proxy) => until(async () => {
   const is = (gauge, n) => text.includes(`\ncodex_sidecar_${gauge} ${n}\n`);
   return is('turns_in_flight', 0) && is('turns_queued', 0) && is('threads', 0) && is('requests_in_work', 1) && is('connections', 1);
 }, 'rest', 3000).then(() => true, () => false);
-
-async function until200(proxy) {
-  for (let i = 0; i < 400; i++) {
-    if ((await ask(proxy.port, { path: '/readyz' })).status === 200) return true;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  return false;
-}
 
 // A supervisor that starts the whole pair, and is asked for what it knows. It ends with 70, or goes on.
 async function supervisorStart() {
@@ -224,13 +243,13 @@ async function supervisorRequests() {
   for (const name of [...questions, 'restart', 'reload']) {
     await steps(async (n) => {
       const from = world.logText().length;
-      const [code] = name in { restart: 0, reload: 0 } ? await world.cli(name, ...(name === 'restart' ? ['app-server'] : []))
+      const [code, signal] = name in { restart: 0, reload: 0 } ? await world.cli(name, ...(name === 'restart' ? ['app-server'] : []))
         : await world.control(name, { describe: { app: 'all' }, logs: { app: 'proxy' } }[name]).then(() => [0], (error) => [error.message]);
       hook.set({ fail_at: 0, fail_run: 0 });
       const detail = () => `${world.logText().slice(from).slice(-2500)}\n  ${whereOf(world.logText().slice(from))}`;
       const [end] = world.ends.splice(0);
-      if (end) note(`supervisor: ${name}`, n, `ended: ${end.signal ?? end.code}`, end.code === GAVE_UP, detail);
-      else note(`supervisor: ${name}`, n, `${code}`.slice(0, 60), code !== null && !/waited/.test(code), detail);
+      if (end) note(`supervisor: ${name}`, n, `ended: ${end.signal ?? end.code}`, false, detail);
+      else note(`supervisor: ${name}`, n, `${signal ?? code}`.slice(0, 60), code !== null && !/waited/.test(code), detail);
       await world.ready().catch(() => note(`supervisor: ${name}`, n, 'not ready again', false, detail));
     }, { hook });
   }
