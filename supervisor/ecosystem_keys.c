@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/json.h"
-#include "common/quantity.h"
+#include "supervisor/quantity.h"
 #include "supervisor/text.h"
 
 #define SECOND       INT64_C(1000)

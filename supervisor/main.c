@@ -5,12 +5,12 @@
 
 #include "common/exit_code.h"
 #include "common/log.h"
-#include "common/quantity.h"
 #include "common/settings.h"
 #include "supervisor/cli.h"
 #include "supervisor/cli_check.h"
 #include "supervisor/cli_live.h"
 #include "supervisor/cli_status.h"
+#include "supervisor/quantity.h"
 #include "supervisor/supervisor.h"
 
 static const char usage[] =

@@ -9,12 +9,12 @@
 #include <errno.h>
 #include <strings.h>
 
-#include "common/quantity.h"
 #include "healthcheck/target.h"
 #include "proxy/api/models.h"
 #include "proxy/codex/rpc_url.h"
 #include "proxy/fetch_hosts.h"
 #include "supervisor/cron.h"
+#include "supervisor/quantity.h"
 #include "tests/fuzz/fuzz.h"
 
 #define LINES_MAX 32

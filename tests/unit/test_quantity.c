@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/quantity.h"
+#include "supervisor/quantity.h"
 
 static int64_t
 ms(const char *text)

@@ -1,5 +1,5 @@
 /* quantity: times and sizes as people write them: "1.5s", "2m", "300M". Pure. */
-#include "common/quantity.h"
+#include "supervisor/quantity.h"
 
 #include <errno.h>
 #include <string.h>
