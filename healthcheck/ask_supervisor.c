@@ -128,7 +128,7 @@ ask_status(struct finding *f, const struct command *c)
 	            !ready                 ? EXIT_NOT_WELL
 	            : expires_soon(status) ? EXIT_WARNING
 	                                   : EXIT_WELL,
-	            "%s: %s; %" PRId64 " requests running, %" PRId64 " queued",
+	            "%s: %s; requests: %" PRId64 " running, %" PRId64 " queued",
 	            ready ? "ready" : "not ready", apps, json_get_int(proxy, "in_flight", 0),
 	            json_get_int(proxy, "queued", 0));
 	f->advice = list_warnings(status);

@@ -79,7 +79,7 @@ test('started once is started, though its codex is gone', async (t) => {
     assert.deepEqual(await run([check], env), { code: 0, stdout: `${says}\n`, stderr: '' });
   const well = await run(['status'], env);
   assert.equal(well.code, 0, well.stderr);
-  assert.match(well.stdout, /^ready: app-server-0 ready, proxy ready; \d+ requests running, \d+ queued\n/);
+  assert.match(well.stdout, /^ready: app-server-0 ready, proxy ready; requests: \d+ running, \d+ queued\n/);
   await s.ask('stop', { app: 'app-server-0' });
   assert.equal((await run(['startup'], env)).code, 0);
   assert.equal((await run(['status'], env)).code, 1);
@@ -130,7 +130,7 @@ test('status: 3 and the warnings when the login expires soon', async (t) => {
     const answer = await run(['status', '--socket', s.socket]);
     assert.equal(answer.code, code, state);
     const text = answer.stdout + answer.stderr;
-    assert.match(text, /ready: app-server-0 ready, proxy ready; 2 requests running, 1 queued\nwarning: the login \\u001[bB]\[31mexpires\n$/);
+    assert.match(text, /ready: app-server-0 ready, proxy ready; requests: 2 running, 1 queued\nwarning: the login \\u001[bB]\[31mexpires\n$/);
   }
 });
 
