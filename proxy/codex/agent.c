@@ -134,11 +134,13 @@ what_else(const json_t *params)
 {
 	static const char *const more[] = {"additionalPermissions", "networkApprovalContext"};
 	const char *kind = json_get_string(params, "kind");
-	const char *environment = json_get_string(params, "environmentId");
+	const json_t *environment = json_object_get(params, "environmentId");
+	const char *where = json_text(environment);
 
 	if (kind == NULL || strcmp(kind, "command") != 0)
 		return "something that is not a command";
-	if (environment != NULL && strcmp(environment, "local") != 0)
+	if (environment != NULL && !json_is_null(environment) &&
+	    (where == NULL || strcmp(where, "local") != 0))
 		return "a command somewhere else";
 	for (size_t i = 0; i < NELEM(more); i++) {
 		const json_t *value = json_object_get(params, more[i]);

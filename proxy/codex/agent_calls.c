@@ -46,11 +46,11 @@ static bool
 says_more(const json_t *arguments, const char *key, const char *fallback)
 {
 	const json_t *value = json_object_get(arguments, key);
+	const char *text = json_text(value);
 
 	if (value == NULL || json_is_null(value) || json_is_false(value))
 		return false;
-	return fallback == NULL || !json_is_string(value) ||
-	       strcmp(json_string_value(value), fallback) != 0;
+	return fallback == NULL || text == NULL || strcmp(text, fallback) != 0;
 }
 
 static const char *

@@ -14,6 +14,7 @@
 #include "proxy/codex/thread.h"
 #include "proxy/codex/websocket.h"
 #include "proxy/codex/ws_out.h"
+#include "tests/fuzz/approvals_check.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/fake_clock.h"
 
@@ -36,6 +37,8 @@ struct websocket {
 	void *arg;
 };
 
+static struct approvals approvals;
+
 static struct {
 	struct websocket *ws;      /* NULL: none */
 	struct websocket *closing; /* to be told so */
@@ -45,8 +48,9 @@ static struct {
 		json_int_t id;
 		bool answered;
 	} calls[CALLS_MAX];
-	bool full;     /* it takes nothing any more: every call fails at once */
-	json_t *asked; /* the id of a request of the server that is being handed over */
+	bool full;              /* it takes nothing any more: every call fails at once */
+	json_t *asked;          /* the id of a request of the server that is being handed over */
+	const json_t *question; /* the whole of it */
 	unsigned answers;
 } server;
 
@@ -143,6 +147,7 @@ websocket_send(struct websocket *ws, struct ws_message *m)
 		HOLDS((json_object_get(root, "result") != NULL) !=
 		      (json_object_get(root, "error") != NULL));
 		HOLDS(++server.answers == 1);
+		approvals_check_reply(&approvals, server.question, json_object_get(root, "result"));
 	} else if (id != NULL) {
 		HOLDS(json_is_object(json_object_get(root, "params")));
 		hear_call(method, json_integer_value(id));
@@ -479,9 +484,12 @@ say_frame(const char *bytes, size_t len)
 	expect(root);
 	if (json_get_string(root, "method") != NULL)
 		server.asked = json_object_get(root, "id");
+	server.question = root;
 	server.answers = 0;
 	say(bytes, len);
 	server.asked = NULL;
+	server.question = NULL;
+	approvals_hear(&approvals, root);
 	json_decref(root);
 }
 
@@ -532,14 +540,18 @@ read_options(const char *options, size_t len)
 	static const char *const secrets[] = {NULL};
 	static const struct agent_config agent_config = {
 		.workspace = "/w", .secrets = secrets, .deny_all = true};
-	static struct agent *agent;
+	static struct agent *agent, *allowing;
 
 	if (agent == NULL)
 		agent = agent_new(&agent_config);
+	if (allowing == NULL)
+		allowing = approvals_agent();
 	HOLDS(agent != NULL);
 	config.transcript = memchr(options, 't', len) != NULL;
 	caller.leaves = memchr(options, 'l', len) != NULL;
 	config.agent = memchr(options, 'a', len) != NULL ? agent : NULL;
+	if (memchr(options, 'p', len) != NULL)
+		config.agent = allowing;
 	caller.conversation = conversation_new();
 	HOLDS(caller.conversation != NULL);
 	caller.conversation->model = strdup("m");
@@ -567,6 +579,7 @@ set_up(const char *options, size_t len)
 	memset(&caller, 0, sizeof(caller));
 	memset(&said, 0, sizeof(said));
 	read_options(options, len);
+	approvals.allowed = memchr(options, 'p', len) != NULL;
 	open_pool(memchr(options, 'g', len) == NULL);
 }
 
@@ -579,6 +592,7 @@ tear_down(void)
 	close_pool();
 	HOLDS(caller.ends <= 1 && (!turn || caller.ends == 1));
 	HOLDS(caller.thread == NULL);
+	approvals_forget(&approvals);
 	conversation_free(caller.conversation);
 	json_buf_free(&caller.text);
 	json_buf_free(&said.text);

@@ -1,6 +1,6 @@
 /* The policy of the agent profile: nothing is allowed of which a part is not understood.
  *
- * Input: a policy on one line (none: the one below), then the command. */
+ * Input: a policy on one line (none: the one of policy_check.h), then the command. */
 #include "proxy/codex/policy.h"
 
 #include <string.h>
@@ -8,71 +8,9 @@
 
 #include "proxy/codex/policy_shell.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/policy_check.h"
 
-#define HOME "/home/u"
-#define CWD  "/proj/src"
-
-static const char rules[] =
-	"{\"version\":1,\"deny\":[\"rm +-[a-z]*r\"],\"allow\":[\"git\",\"ls\",\"cat\","
-	"\"cd\",\"rm\",\"cp\",\"tee\",\"sed\",\"grep\",\"echo\",\"find\",\"make test\","
-	"\"sort\",\"tar\"],\"protected_paths\":[\"/etc\",\"~/.ssh\"],"
-	"\"protected_files\":[\".env\",\"*.pem\"],\"write_paths\":[\"/proj\"]}";
-
-/* Behind a "$" these mean that it is one and nothing more. */
-static bool
-is_plain_behind_dollar(char c, bool quoted)
-{
-	return c == ' ' || c == '\t' || c == '\n' || (quoted && c == '"');
-}
-
-/* Where the quotation that begins at `at` ends; 0: it does not, or it is more than its text. */
-static size_t
-end_of_quotation(const char *text, size_t len, size_t at)
-{
-	const char *end;
-
-	if (text[at] == '\'') {
-		end = memchr(text + at + 1, '\'', len - at - 1);
-		return end != NULL ? (size_t)(end - text) : 0;
-	}
-	for (at++; at < len && text[at] != '"'; at++) {
-		char next = at + 1 < len ? text[at + 1] : '\0';
-
-		if (text[at] == '`' || (text[at] == '$' && !is_plain_behind_dollar(next, true)))
-			return 0;
-		if (text[at] == '\\' && next == '\n')
-			return 0;
-		at += text[at] == '\\';
-	}
-	return at < len ? at : 0;
-}
-
-/* Another reader of the shell's language: is there anything in it whose words depend on more than
- * the text, or that a shell would take for something else than words, lists and redirections? */
-static bool
-is_plain(const char *text, size_t len)
-{
-	bool word = false; /* inside of one */
-
-	for (size_t i = 0; i < len; i++) {
-		char c = text[i], next = i + 1 < len ? text[i + 1] : ' ';
-
-		if (c == '\'' || c == '"') {
-			i = end_of_quotation(text, len, i);
-			if (i == 0)
-				return false;
-		} else if (c == '\\') {
-			if (++i >= len || next == '\n')
-				return false;
-		} else if (strchr("`(){}*?[!", c) != NULL || (c == '#' && !word) ||
-		           (c == '$' && !is_plain_behind_dollar(next, false)) ||
-		           (c == '<' && next == '<')) {
-			return false;
-		}
-		word = strchr(" \t\n;&|<>", c) == NULL;
-	}
-	return true;
-}
+#define CWD "/proj/src"
 
 /* libc's reader of words, where it has an opinion: one command and no operator. */
 static void
@@ -145,27 +83,6 @@ check_decision(const struct policy_decision *d)
 	HOLDS(d->allow == (strcmp(d->reason, "allowed") == 0));
 }
 
-/* By the rules above: is this word anything that must not be touched? */
-static void
-check_word(const char *word)
-{
-	if (strstr(word, "..") != NULL)
-		return; /* it leads elsewhere */
-	HOLDS(strncmp(word, "/etc/", 5) != 0 && strcmp(word, "/etc") != 0);
-	HOLDS(strncmp(word, "~/.ssh/", 7) != 0 && strncmp(word, HOME "/.ssh/", 13) != 0);
-	HOLDS(strcmp(word, ".env") != 0);
-}
-
-static void
-check_allowed(const struct policy_shell *shell)
-{
-	for (size_t i = 0; i < shell->count; i++)
-		for (size_t k = 0; k < shell->commands[i].count; k++)
-			check_word(shell->commands[i].words[k]);
-	for (size_t i = 0; i < shell->redirect_count; i++)
-		check_word(shell->redirects[i].target);
-}
-
 static void
 check_command(const struct policy *p, bool ours, const char *text, size_t len)
 {
@@ -183,13 +100,13 @@ check_command(const struct policy *p, bool ours, const char *text, size_t len)
 		quoting_changes_nothing(shell);
 	}
 	if (d.allow && ours)
-		check_allowed(shell);
+		check_allowed_command(text, len, CWD);
 	free(shell);
 	/* the whole as the name of a file */
 	d = policy_decide_patch(p, (const char *const[]){copy}, 1, CWD);
 	check_decision(&d);
 	if (d.allow && ours)
-		check_word(copy);
+		check_written(CWD, copy);
 }
 
 int
@@ -202,7 +119,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct policy *p;
 
 	if (usual == NULL)
-		usual = policy_parse(rules, sizeof(rules) - 1, HOME, &mistakes);
+		usual = policy_parse(policy_rules, sizeof(policy_rules) - 1, POLICY_HOME,
+		                     &mistakes);
 	HOLDS(usual != NULL && mistakes.len == 0);
 	if (!fuzz_line(&rest, &left, &line, &len))
 		return 0;
@@ -210,7 +128,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_command(usual, true, rest, left);
 		return 0;
 	}
-	p = policy_parse(line, len, HOME, &mistakes);
+	p = policy_parse(line, len, POLICY_HOME, &mistakes);
 	HOLDS((p == NULL) == (mistakes.len > 0));
 	HOLDS(mistakes.len == 0 || mistakes.data[mistakes.len - 1] == '\n');
 	check_command(p, false, rest, left);

@@ -123,6 +123,11 @@ only_a_plain_command_whose_call_is_known_is_decided_by_the_policy(void **state)
 	assert_decision(COMMAND, ASK("a", ",\"networkApprovalContext\":{\"host\":\"h\"}"),
 	                "a command with more");
 	assert_decision(COMMAND, ASK("a", ",\"environmentId\":\"remote\""), "a command somewhere");
+	assert_decision(COMMAND, ASK("a", ",\"environmentId\":5"), "a command somewhere");
+	assert_decision(COMMAND, ASK("a", ",\"environmentId\":\"local\\u0000\""),
+	                "a command somewhere");
+	assert_decision(COMMAND, ASK("a", ",\"environmentId\":\"local\""), NULL);
+	assert_decision(COMMAND, ASK("a", ",\"environmentId\":null"), NULL);
 	assert_decision(COMMAND, "{\"kind\":\"stdin\",\"itemId\":\"a\"}", "something that is not");
 	assert_decision(COMMAND, "{\"itemId\":\"a\",\"command\":\"ls\",\"cwd\":\"/\"}",
 	                "something that is not");
@@ -143,15 +148,17 @@ a_call_that_asks_for_more_is_declined_whatever_its_command(void **state)
 		const char *call;
 		const char *reason;
 	} rows[] = {
-		{CALL("a",				"{\\\"sandbox_permissions\\\":\\\"require_escalated\\\"}"),
+		{CALL("a",				 "{\\\"sandbox_permissions\\\":\\\"require_escalated\\\"}"),
 	         "a command outside"},
-		{CALL("a",				       "{\\\"sandbox_permissions\\\":1}"),											  "a command outside"},
-		{CALL("a",                    "{\\\"additional_permissions\\\":{}}"),"a command with more"},
-		{CALL("a","{\\\"tty\\\":true}"),                               "a command that could be typed"},
-		{CALL("a",				"{\\\"tty\\\":false,\\\"tty\\\":true}"),											"a call that cannot be read"},
-		{CALL("a",				       "[]"),											  "a call that cannot be read"},
-		{CALL("a",           "{"),"a call that cannot be read"},
-		{"{\"type\":\"function_call\",\"call_id\":\"a\"}","a call that cannot be read"},
+		{CALL("a",					"{\\\"sandbox_permissions\\\":1}"),												    "a command outside"},
+		{CALL("a",                     "{\\\"additional_permissions\\\":{}}"),"a command with more"},
+		{CALL("a","{\\\"sandbox_permissions\\\":\\\"use_default\\u0000\\\"}"),
+	         "a command outside"},
+		{CALL("a",				 "{\\\"tty\\\":true}"),							    "a command that could be typed"},
+		{CALL("a",					"{\\\"tty\\\":false,\\\"tty\\\":true}"),												    "a call that cannot be read"},
+		{CALL("a",         "[]"),                 "a call that cannot be read"},
+		{CALL("a","{"),"a call that cannot be read"},
+		{"{\"type\":\"function_call\",\"call_id\":\"a\"}",                                 "a call that cannot be read"                                                                                      },
 	};
 
 	for (size_t i = 0; i < NELEM(rows); i++) {
