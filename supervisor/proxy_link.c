@@ -9,6 +9,7 @@
 
 /* The answer to `drain` may come this much after the deadline that the proxy was given. */
 #define DRAIN_GRACE_MS 500
+#define FIGURE_MAX     1000000000 /* requests and the like of one proxy */
 
 void
 proxy_link_init(struct proxy_link *l, const struct proxy_link_hooks *hooks, void *arg)
@@ -69,12 +70,21 @@ proxy_link_request(struct proxy_link *l, struct control_conn *conn, struct contr
 	return true;
 }
 
+/* Whatever it says, a sum of such figures is one that makes sense. */
+static int64_t
+figure(const json_t *object, const char *key)
+{
+	int64_t n = json_get_int(object, key, 0);
+
+	return n < 0 ? 0 : n > FIGURE_MAX ? FIGURE_MAX : n;
+}
+
 static void
 take_stats(struct proxy_link *l, int side, const json_t *params)
 {
-	l->sides[side].in_flight = json_get_int(params, "in_flight", 0);
-	l->sides[side].queued = json_get_int(params, "queued", 0);
-	l->sides[side].threads = json_get_int(params, "threads", 0);
+	l->sides[side].in_flight = figure(params, "in_flight");
+	l->sides[side].queued = figure(params, "queued");
+	l->sides[side].threads = figure(params, "threads");
 }
 
 bool
@@ -209,7 +219,7 @@ static void
 on_drained(void *arg, json_t *result, int code, const char *message)
 {
 	struct drain *d = arg;
-	int64_t left = json_get_int(result, "in_flight", 0);
+	int64_t left = figure(result, "in_flight");
 
 	if (result == NULL && code != CONTROL_DISCONNECTED)
 		log_warning("draining: %s", message);

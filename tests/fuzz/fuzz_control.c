@@ -3,22 +3,12 @@
  * Input: a line whose bytes say how long the pieces are, then what a peer sends. */
 #include "common/control_conn.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
-#include "common/log.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/control_peer.h"
 
 #define INPUT_MAX ((size_t)48 << 10) /* fits into the socket's buffer, and so do the answers */
 #define LINES_MAX 200
-
-static uv_loop_t loop;
-static uv_pipe_t listener;
-static struct sockaddr_un address = {.sun_family = AF_UNIX};
-static socklen_t address_len;
 
 static struct {
 	struct control_conn *conn;
@@ -65,30 +55,13 @@ on_connection(uv_stream_t *stream, int status)
 	HOLDS(control_conn_accept(&peer.conn, stream, &handlers, NULL) == 0);
 }
 
-/* Once: a socket with a name of the kernel's choice, in no file system. */
-static void
-open_listener(void)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	socklen_t len = sizeof(address);
-
-	log_init("fuzz", LOG_LEVEL_ERROR, LOG_FORMAT_JSON);
-	HOLDS(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t)) == 0);
-	HOLDS(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
-	address_len = len;
-	HOLDS(uv_loop_init(&loop) == 0 && uv_pipe_init(&loop, &listener, 0) == 0);
-	HOLDS(uv_pipe_open(&listener, fd) == 0);
-	HOLDS(uv_listen((uv_stream_t *)&listener, 8, on_connection) == 0);
-}
-
 /* --- the peer's side ------------------------------------------------------------------------ */
 
 static int
 connect_peer(void)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = connect_to_control();
 
-	HOLDS(fd >= 0 && connect(fd, (struct sockaddr *)&address, address_len) == 0);
 	while (peer.conn == NULL)
 		(void)uv_run(&loop, UV_RUN_ONCE);
 	return fd;
@@ -258,8 +231,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > INPUT_MAX || count_lines(data, size) > (size < 2048 ? 12 : LINES_MAX) ||
 	    !fuzz_line(&rest, &left, &cuts, &cuts_len))
 		return 0;
-	if (address_len == 0)
-		open_listener();
+	if (control_address_len == 0)
+		open_control_socket(on_connection);
 	memset(&peer, 0, sizeof(peer));
 	fd = connect_peer();
 	send_all(fd, rest, left, cuts, cuts_len, &answers);
