@@ -3,6 +3,7 @@
 #define SIDECAR_TESTS_REQUEST_CHECK_H
 
 #include <errno.h>
+#include <strings.h>
 
 #include "proxy/api/params.h"
 #include "proxy/codex/thread_params.h"
@@ -49,6 +50,29 @@ check_calls(const struct conversation *c)
 		check_is_json(&text);
 }
 
+/* An image is in the request, or will be fetched and says where its URL is. */
+static inline void
+check_images(const json_t *item)
+{
+	const json_t *content = json_object_get(item, "content"), *part;
+	size_t i;
+
+	json_array_foreach(content != NULL ? content : json_object_get(item, "output"), i, part) {
+		const char *type = json_get_string(part, "type");
+		const char *url = json_get_string(part, "image_url");
+		bool fetched = json_object_get(part, "param") != NULL;
+
+		HOLDS(type != NULL);
+		if (strcmp(type, "input_image") != 0) {
+			HOLDS(!fetched);
+			continue;
+		}
+		HOLDS(url != NULL && strncasecmp(url, fetched ? "https://" : "data:image/",
+		                                 fetched ? 8 : 11) == 0);
+		HOLDS(!fetched || json_get_string(part, "param") != NULL);
+	}
+}
+
 static inline void
 check_taken(const struct request *r)
 {
@@ -60,6 +84,7 @@ check_taken(const struct request *r)
 	json_array_foreach(items, i, item) {
 		HOLDS(json_get_string(item, "type") != NULL);
 		HOLDS(json_object_get(item, "id") == NULL || json_get_string(item, "id") != NULL);
+		check_images(item);
 	}
 	HOLDS(r->conversation->effort != NULL);
 	HOLDS(!r->ignored.failed &&
