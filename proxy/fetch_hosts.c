@@ -15,12 +15,13 @@
 
 /* --- names ---------------------------------------------------------------------------------- */
 
+/* Also as resolvers read one: 127.1, 0x7f000001, 2130706433. */
 static bool
 is_literal(const char *host)
 {
 	struct in_addr address;
 
-	return host[0] == '[' || inet_pton(AF_INET, host, &address) == 1;
+	return host[0] == '[' || inet_aton(host, &address) != 0;
 }
 
 /* The port at the end of an entry; *len becomes the length of what is before it. */

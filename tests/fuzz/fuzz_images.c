@@ -51,25 +51,27 @@ static struct {
 static bool
 entry_allows(const char *entry, const char *host, unsigned long port)
 {
-	char name[512];
+	char *name;
 	const char *colon = strrchr(entry, ':');
 	unsigned long wanted = 443;
 	struct in_addr address;
-	bool literal = host[0] == '[' || inet_aton(host, &address) != 0;
+	bool allowed, literal = host[0] == '[' || inet_aton(host, &address) != 0;
 	size_t len;
 
 	if (colon != NULL && strchr(colon, ']') == NULL)
 		wanted = strtoul(colon + 1, NULL, 10);
 	else
 		colon = entry + strlen(entry);
-	(void)snprintf(name, sizeof(name), "%.*s", (int)(colon - entry), entry);
-	if (wanted != port)
-		return false;
+	name = strndup(entry, (size_t)(colon - entry));
+	HOLDS(name != NULL);
+	len = strlen(name);
 	if (name[0] != '*')
-		return strcasecmp(name, host) == 0;
-	len = strlen(name + 1);
-	return !literal && strlen(host) > len &&
-	       strcasecmp(host + strlen(host) - len, name + 1) == 0;
+		allowed = strcasecmp(name, host) == 0;
+	else
+		allowed = !literal && strlen(host) >= len &&
+		          strcasecmp(host + strlen(host) + 1 - len, name + 1) == 0;
+	free(name);
+	return allowed && wanted == port;
 }
 
 static bool

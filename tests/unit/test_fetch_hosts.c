@@ -59,6 +59,11 @@ a_star_is_every_name_and_no_address(void **state)
 	assert_int_equal(fetch_host_check("*", "127.0.0.1", 443), FETCH_HOST_REFUSED);
 	assert_int_equal(fetch_host_check("*", "[::1]", 443), FETCH_HOST_REFUSED);
 	assert_int_equal(fetch_host_check("*.1", "127.0.0.1", 443), FETCH_HOST_REFUSED);
+	/* in whatever way it is written: libcurl leaves some as they are (213%2e64433) */
+	assert_int_equal(fetch_host_check("*", "213.64433", 443), FETCH_HOST_REFUSED);
+	assert_int_equal(fetch_host_check("*", "0x7f.1", 443), FETCH_HOST_REFUSED);
+	assert_int_equal(fetch_host_check("*", "2130706433", 443), FETCH_HOST_REFUSED);
+	assert_int_equal(fetch_host_check("*", "1.example", 443), FETCH_HOST_NAMED);
 	assert_int_equal(fetch_host_check("", "example.com", 443), FETCH_HOST_REFUSED);
 }
 
