@@ -57,6 +57,8 @@ size_t json_utf8_length(const char *text, size_t left);
  * NULL: no memory. */
 json_t *json_string_lossy(const char *text);
 
+/* --- text: json_print.c --------------------------------------------------------------------- */
+
 /* A growing byte buffer; zero-initialised is empty. After a failed append `failed` is set and
  * stays set, so that a series of appends needs one check at its end. */
 struct json_buf {
