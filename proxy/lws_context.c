@@ -63,6 +63,11 @@ set_open_files(void)
  * crashes later. Nothing was begun that this end could harm. */
 static bool making;
 
+static struct {
+	void (*fn)(void *arg);
+	void *arg;
+} on_shortage;
+
 static void *
 allocate(void *old, size_t size, const char *what)
 {
@@ -77,7 +82,16 @@ allocate(void *old, size_t size, const char *what)
 		log_error("not started: out of memory (libwebsockets: %s)", what);
 		_exit(EXIT_GAVE_UP);
 	}
+	if (p == NULL && on_shortage.fn != NULL)
+		on_shortage.fn(on_shortage.arg);
 	return p;
+}
+
+void
+lws_context_on_shortage(void (*fn)(void *arg), void *arg)
+{
+	on_shortage.fn = fn;
+	on_shortage.arg = arg;
 }
 
 static int
@@ -97,6 +111,7 @@ open_context(struct lws_context **out, uv_loop_t *loop, uint64_t options, struct
 	info.max_http_header_data = REQUEST_HEAD_MAX;
 	info.pt_serv_buf_size = READ_MAX;
 	info.timeout_secs = LWS_STALL_SECS;
+	lws_context_on_shortage(NULL, NULL);
 	lws_set_allocator(allocate);
 	making = true;
 	live = lws_create_context(&info);

@@ -17,6 +17,8 @@
 int lws_context_open(struct lws_context **out, uv_loop_t *loop, struct err *err) MUST_CHECK;
 /* The same, for vhosts that serve TLS. */
 int lws_context_open_tls(struct lws_context **out, uv_loop_t *loop, struct err *err) MUST_CHECK;
+/* libwebsockets had no memory for something. Called from within it. */
+void lws_context_on_shortage(void (*fn)(void *arg), void *arg);
 /* Closes every connection (their callbacks run) and drains the loop until nothing is alive, then
  * frees the context. Call it from main after uv_run has returned, with every other handle closed
  * or closing; never from a callback. False: libwebsockets holds on to a connection (one for which

@@ -199,6 +199,8 @@ build_http(struct proxy *p, struct err *err)
 	if (p->api.responses == NULL)
 		return err_set(err, -ENOMEM, "out of memory");
 	r = http_server_new(&p->http, p->lws, &p->loop, &http_limits, &api_handlers, &p->api, err);
+	if (r == 0)
+		lws_context_on_shortage(http_server_was_short, p->http);
 	if (r == 0 && p->settings->tls_cert != NULL)
 		r = http_server_use_tls(p->http, p->settings->tls_cert, p->settings->tls_key, err);
 	return r < 0 ? r : open_listener(p, err);

@@ -75,6 +75,8 @@ int http_server_new(struct http_server **out, struct lws_context *ctx, uv_loop_t
  * again when they change. The context must be one with TLS. */
 int http_server_use_tls(struct http_server *s, const char *cert, const char *key,
                         struct err *err) MUST_CHECK;
+/* libwebsockets had no memory for something: a connection may wait for that. */
+void http_server_was_short(void *s);
 /* Adds a listening socket (TCP or unix, non-blocking); ownership passes to the server. */
 int http_server_listen(struct http_server *s, int fd, struct err *err) MUST_CHECK;
 /* Asks clients to come back on another connection: with the next answer on each of theirs. */

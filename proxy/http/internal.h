@@ -22,6 +22,7 @@ struct http_server {
 	void *arg;
 	struct http_listener *listeners;
 	uv_timer_t retry; /* accepting again after files ran out */
+	uv_timer_t nudge; /* those that wait in libwebsockets */
 	unsigned connections;
 	uint64_t accepted_ms;   /* loop time, of the last one */
 	uint64_t reported_full; /* loop time, ms */

@@ -91,6 +91,51 @@ report_full(struct http_server *s)
 	log_warning("%u connections: the next wait until one ends", s->connections);
 }
 
+/* false: no memory. */
+static bool
+adopt(struct http_server *s, int fd)
+{
+	unsigned before = s->connections;
+
+	errno = 0;
+	if (lws_adopt_socket_vhost(s->vhost, fd) != NULL || errno != ENOMEM)
+		/* Or it knows already that what has come is no TLS: then it is about to close fd,
+		 * and tells of that as of any other end. */
+		return true;
+	/* It has closed fd; but not where its event loop had no memory: then it has told of the
+	 * connection before, and will not tell of its end. */
+	if (fcntl(fd, F_GETFD) >= 0)
+		(void)close(fd); /* nothing was written */
+	s->connections = before;
+	return false;
+}
+
+/* Where libwebsockets has no memory for the head of a request, the connection waits until another
+ * one has no use for its memory any more, and only then. So here is another one: it ends at once.
+ */
+static void
+on_nudge(uv_timer_t *timer)
+{
+	struct http_server *s = timer->data;
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0) {
+		http_server_was_short(s);
+		return;
+	}
+	(void)close(ends[1]);    /* nothing was written */
+	(void)adopt(s, ends[0]); /* if there is no memory again, we are told again */
+}
+
+void
+http_server_was_short(void *server)
+{
+	struct http_server *s = server;
+
+	if (!s->closed)
+		(void)uv_timer_start(&s->nudge, on_nudge, RETRY_MS, 0); /* an open handle */
+}
+
 static void
 on_connectable(uv_poll_t *poll, int status, int events)
 {
@@ -99,7 +144,6 @@ on_connectable(uv_poll_t *poll, int status, int events)
 	int one = 1;
 
 	for (int i = 0; i < ACCEPT_BURST; i++) {
-		unsigned before = s->connections;
 		int fd;
 
 		if (is_full(s)) {
@@ -116,18 +160,10 @@ on_connectable(uv_poll_t *poll, int status, int events)
 		}
 		/* A unix socket has no such option, and no need of it. */
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		errno = 0;
-		if (lws_adopt_socket_vhost(s->vhost, fd) == NULL && errno == ENOMEM) {
-			/* It has closed fd; but not where its event loop had no memory: then it has
-			 * told of the connection before, and will not tell of its end. */
-			if (fcntl(fd, F_GETFD) >= 0)
-				(void)close(fd); /* nothing was written */
-			s->connections = before;
+		if (!adopt(s, fd)) {
 			pause_accepting(s, ENOMEM);
 			return;
 		}
-		/* Or it knows already that what has come is no TLS: then it is about to close fd,
-		 * and tells of that as of any other end. */
 	}
 }
 
@@ -194,9 +230,10 @@ http_server_new(struct http_server **out, struct lws_context *ctx, uv_loop_t *lo
 		return err_set(err, -ENOMEM, "libwebsockets: the HTTP vhost could not be made");
 	}
 	(void)uv_timer_init(loop, &s->retry); /* cannot fail */
+	(void)uv_timer_init(loop, &s->nudge);
 	(void)uv_timer_init(loop, &s->watcher);
 	(void)uv_prepare_init(loop, &s->writer);
-	s->retry.data = s->watcher.data = s->writer.data = s;
+	s->retry.data = s->nudge.data = s->watcher.data = s->writer.data = s;
 	*out = s;
 	return 0;
 }
@@ -287,6 +324,7 @@ http_server_close(struct http_server *s)
 	s->closed = true;
 	tls_close(s->tls);
 	uv_close((uv_handle_t *)&s->retry, NULL);
+	uv_close((uv_handle_t *)&s->nudge, NULL);
 	uv_close((uv_handle_t *)&s->watcher, NULL);
 	uv_close((uv_handle_t *)&s->writer, NULL);
 }

@@ -23,9 +23,6 @@ const run = Number(process.env.ALLOC_RUN || 0);
 const first = Number(process.env.ALLOC_FIRST || 1);
 const GAVE_UP = 70;
 const START_MS = 10000;
-// Without memory for the headers of a connection libwebsockets lets it wait until another one ends: so
-// another one comes.
-const ANOTHER_MS = 100;
 
 const root = fs.mkdtempSync('/tmp/alloc-');
 const wrong = [];
@@ -183,9 +180,7 @@ async function proxyRequests(fake) {
     await steps(async (n) => {
       const from = proxy.log.mark;
       const log = () => proxy.log.all.slice(from).map((l) => l.text).join('\n');
-      const another = setTimeout(() => asked({ path: '/readyz' }), ANOTHER_MS);
       const x = await one();
-      clearTimeout(another);
       hook.set({ fail_at: 0, fail_run: 0 });
       await new Promise((resolve) => setTimeout(resolve, x.over === 'whole' ? 1 : 50));
       const answer = await asked({ path: '/readyz' });
