@@ -16,6 +16,7 @@ struct approvals {
 	bool allowed;  /* the policy is one that allows something */
 	json_t *calls; /* Responses items, in their order; NULL: none */
 	json_t *items; /* those of codex, begun */
+	json_int_t asked;
 };
 
 /* With policy_rules. Once. */
@@ -222,6 +223,93 @@ approvals_check_reply(const struct approvals *a, const json_t *question, const j
 		      json_object_get(decision, "denied") != NULL);
 	else if (decision != NULL && strcmp(word, "decline") != 0)
 		approvals_check(a, question, word);
+}
+
+/* --- what asks ------------------------------------------------------------------------------- */
+
+/* params: taken over. NULL: it could not be made, for the text is no UTF-8. */
+static inline char *
+approvals_frame(const char *method, json_t *params, json_int_t id)
+{
+	json_t *frame =
+		params == NULL ? NULL
+		: id > 0 ? json_pack("{s:I,s:s,s:o}", "id", id, "method", method, "params", params)
+			 : json_pack("{s:s,s:o}", "method", method, "params", params);
+	char *text = frame != NULL ? json_dumps(frame, JSON_COMPACT) : NULL;
+
+	json_decref(frame);
+	return text;
+}
+
+/* A call of the model's, and the question whether it may run. n: a number of its own. */
+static inline void
+approvals_ask_command(char *frames[2], const char *command, size_t len, json_int_t n)
+{
+	char id[16];
+
+	(void)snprintf(id, sizeof(id), "k%d", (int)n);
+	frames[0] = approvals_frame("rawResponseItem/completed",
+	                            json_pack("{s:s,s:s,s:{s:s,s:s,s:s,s:s}}", "threadId",
+	                                      APPROVALS_THREAD, "turnId", "u1", "item", "type",
+	                                      "function_call", "name", "exec_command", "arguments",
+	                                      "{}", "call_id", id),
+	                            0);
+	frames[1] = approvals_frame("item/commandExecution/requestApproval",
+	                            json_pack("{s:s,s:s,s:s,s:s,s:s%,s:s}", "threadId",
+	                                      APPROVALS_THREAD, "turnId", "u1", "kind", "command",
+	                                      "itemId", id, "command", command, len, "cwd",
+	                                      "/proj/src"),
+	                            n);
+}
+
+/* The same of a patch of this file, which may be moved there ("": is not). */
+static inline void
+approvals_ask_patch(char *frames[3], const char *path, const char *to, json_int_t n)
+{
+	char id[16];
+
+	(void)snprintf(id, sizeof(id), "k%d", (int)n);
+	frames[0] = approvals_frame(
+		"rawResponseItem/completed",
+		json_pack("{s:s,s:s,s:{s:s,s:s,s:s}}", "threadId", APPROVALS_THREAD, "turnId", "u1",
+	                  "item", "type", "custom_tool_call", "name", "apply_patch", "call_id", id),
+		0);
+	frames[1] = approvals_frame("item/started",
+	                            json_pack("{s:s,s:s,s:{s:s,s:s,s:[{s:s,s:{s:s,s:s*}}]}}",
+	                                      "threadId", APPROVALS_THREAD, "turnId", "u1", "item",
+	                                      "type", "fileChange", "id", id, "changes", "path",
+	                                      path, "kind", "type", "update", "move_path",
+	                                      to[0] != '\0' ? to : NULL),
+	                            0);
+	frames[2] = approvals_frame("item/fileChange/requestApproval",
+	                            json_pack("{s:s,s:s,s:s}", "threadId", APPROVALS_THREAD,
+	                                      "turnId", "u1", "itemId", id),
+	                            n);
+}
+
+/* 'k': a command that the model calls; else the file of a patch, a tab, where it is moved to. */
+static inline void
+approvals_ask(struct approvals *a, char what, const char *text, size_t len,
+              void (*say)(const char *frame, size_t len))
+{
+	char *frames[3] = {NULL};
+	char *copy = strndup(text, len), *tab;
+
+	HOLDS(copy != NULL);
+	tab = strchr(copy, '\t');
+	if (what == 'k') {
+		approvals_ask_command(frames, text, len, ++a->asked);
+	} else {
+		if (tab != NULL)
+			*tab = '\0';
+		approvals_ask_patch(frames, copy, tab != NULL ? tab + 1 : "", ++a->asked);
+	}
+	for (size_t i = 0; i < NELEM(frames); i++) {
+		if (frames[i] != NULL)
+			say(frames[i], strlen(frames[i]));
+		free(frames[i]);
+	}
+	free(copy);
 }
 
 #endif

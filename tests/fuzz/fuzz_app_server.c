@@ -527,6 +527,10 @@ play(const char *line, size_t len)
 	case 'g':
 		backend_up(pool, 0, "unix:///s", (int64_t)len);
 		break;
+	case 'k': /* COMMAND: it asks whether that may run */
+	case 'p': /* PATH or PATH<tab>PATH: and that be changed */
+		approvals_ask(&approvals, line[0], line + 1, len - 1, say_frame);
+		break;
 	case 'b': /* a turn begins, if none has */
 		begin_turn();
 		break;
