@@ -45,12 +45,15 @@ struct credentials {
 int
 credentials_identify(char **out, bool *is_chatgpt, const char *text, size_t len)
 {
-	json_auto_t *auth = json_loadb(text, len, 0, NULL);
+	bool no_memory;
+	json_auto_t *auth = json_load(text, len, 0, NULL, &no_memory);
 	const json_t *tokens = json_get_object(auth, "tokens");
 	const char *mode = json_get_string(auth, "auth_mode");
 	const char *key = json_get_string(auth, "OPENAI_API_KEY");
 	const char *account = json_get_string(tokens, "account_id");
 
+	if (auth == NULL && no_memory)
+		return -ENOMEM;
 	if (mode == NULL)
 		mode = tokens != NULL ? "chatgpt" : "apikey"; /* as older ones of codex wrote it */
 	if (!json_is_object(auth) || (tokens == NULL && key == NULL))
@@ -72,6 +75,8 @@ take_date(struct credentials *c, const char *text, size_t len)
 		log_info("%s: %s: until when the login is good is not known", c->path, err.text);
 }
 
+static void look_in(struct credentials *c, uint64_t ms);
+
 /* True: the file has another text than the last time. */
 static bool
 take(struct credentials *c, bool *other_login)
@@ -89,8 +94,10 @@ take(struct credentials *c, bool *other_login)
 	}
 	if (r == 0)
 		r = credentials_identify(&identity, &c->is_chatgpt, text, len);
+	if (r == -ENOMEM)
+		look_in(c, RETRY_MS);
 	if (r < 0 || identity == NULL) {
-		c->gone = true;
+		c->gone = r != -ENOMEM;
 		log_debug("%s: no login to be read there: %s", c->path, strerror(-r));
 		if (c->text == NULL)
 			c->login.kind = r == -ENOENT ? LOGIN_NONE : LOGIN_UNKNOWN;

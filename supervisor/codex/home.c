@@ -114,8 +114,11 @@ int
 codex_home_make_probe(const char *dir, const char *user_home, struct err *err)
 {
 	AUTO_FREE char *logs = paths_join(dir, "logs_2.sqlite");
-	int r = logs == NULL ? -ENOMEM : file_make_dir(dir, 0700, err);
+	int r;
 
+	if (logs == NULL)
+		return err_set(err, -ENOMEM, "out of memory");
+	r = file_make_dir(dir, 0700, err);
 	if (r == 0)
 		r = link_from(dir, user_home, "config.toml", err);
 	if (r == 0)
