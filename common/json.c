@@ -74,7 +74,8 @@ json_load(const char *text, size_t len, size_t flags, json_error_t *error, bool 
 	json_t *value = NULL;
 
 	parse = (struct parse_memory){.laid_by = malloc(LAID_BY(len))};
-	*no_memory = true;
+	if (no_memory != NULL)
+		*no_memory = true;
 	if (parse.laid_by == NULL)
 		return NULL;
 	parse.at = parse.laid_by;
@@ -87,7 +88,8 @@ json_load(const char *text, size_t len, size_t flags, json_error_t *error, bool 
 	}
 	json_set_alloc_funcs(malloc, free);
 	free(parse.laid_by);
-	*no_memory = parse.is_short;
+	if (no_memory != NULL)
+		*no_memory = parse.is_short;
 	return value;
 }
 

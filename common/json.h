@@ -16,7 +16,8 @@
 json_t *json_parse(const char *text, size_t len, struct err *err) MUST_CHECK;
 
 /* As json_loadb(), whose answer cannot be trusted where memory was short: it blames the text, or
- * loses a byte of it. Here that is NULL, and no_memory is set. */
+ * loses a byte of it, or ends the process. Here that is NULL, and no_memory is set (NULL: it may
+ * be). */
 json_t *json_load(const char *text, size_t len, size_t flags, json_error_t *error,
                   bool *no_memory) MUST_CHECK;
 

@@ -23,7 +23,9 @@ is_envelope(const char *key)
 void
 sidecar_log_line_lift(struct output_line *line, char *buf, size_t size)
 {
-	json_auto_t *root = line->text[0] == '{' ? json_loads(line->text, 0, NULL) : NULL;
+	json_auto_t *root = line->text[0] == '{'
+	                            ? json_load(line->text, strlen(line->text), 0, NULL, NULL)
+	                            : NULL;
 	const char *message = json_get_string(root, "msg"), *key;
 	const char *level = json_get_string(root, "level");
 	json_t *value;

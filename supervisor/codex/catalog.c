@@ -58,12 +58,15 @@ catalog_transform(char **out, size_t *out_len, const char *text, size_t len, boo
                   bool keep_tools, struct err *err)
 {
 	json_error_t why;
-	json_auto_t *root = json_loadb(text, len, 0, &why);
+	bool no_memory;
+	json_auto_t *root = json_load(text, len, 0, &why, &no_memory);
 	json_auto_t *slim = json_array();
 	json_auto_t *result = NULL;
 	const json_t *models, *model;
 	size_t i;
 
+	if (root == NULL && no_memory)
+		return err_set(err, -ENOMEM, "the model catalog: out of memory");
 	if (root == NULL)
 		return err_set(err, -EBADMSG, "the model catalog is not JSON: %s", why.text);
 	models = json_object_get(root, "models");

@@ -45,7 +45,7 @@ codex_log_line_lift(struct output_line *line, char *buf, size_t size)
 
 	if (line->text[0] == '{')
 		/* not json_parse: codex repeats keys in its fields */
-		root = json_loads(line->text, 0, NULL);
+		root = json_load(line->text, strlen(line->text), 0, NULL, NULL);
 	if (root == NULL) {
 		if (strncmp(line->text, "Error: ", 7) == 0)
 			line->level = LOG_LEVEL_ERROR;

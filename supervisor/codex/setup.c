@@ -94,7 +94,7 @@ find_answer(const char *text, size_t *len)
 	const char *line = text, *end;
 
 	for (; (end = strchr(line, '\n')) != NULL; line = end + 1) {
-		json_auto_t *msg = json_loadb(line, (size_t)(end - line), 0, NULL);
+		json_auto_t *msg = json_load(line, (size_t)(end - line), 0, NULL, NULL);
 
 		if (msg == NULL || json_get_int(msg, "id", -1) != 2)
 			continue;
@@ -114,7 +114,7 @@ static int
 use_config(struct codex_setup *s, const char *text, size_t len, struct err *err)
 {
 	const char *line = find_answer(text, &len);
-	json_auto_t *msg = line != NULL ? json_loadb(line, len, 0, NULL) : NULL;
+	json_auto_t *msg = line != NULL ? json_load(line, len, 0, NULL, NULL) : NULL;
 	json_t *result = json_object_get(msg, "result");
 
 	if (!json_is_object(json_object_get(result, "config")))
@@ -396,7 +396,7 @@ tuning(const struct codex_setup *s)
 	if (s->settings->provider_mode != PROVIDER_TUNED || path == NULL)
 		return USER_CONFIG_AS_IS;
 	if (file_read(&text, &len, path, AUTH_MAX, NULL) == 0)
-		auth = json_loadb(text, len, 0, NULL);
+		auth = json_load(text, len, 0, NULL, NULL);
 	return json_get_object(auth, "tokens") != NULL ? USER_CONFIG_TUNED_CHATGPT
 	                                               : USER_CONFIG_TUNED;
 }
