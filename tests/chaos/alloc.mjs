@@ -23,6 +23,8 @@ const run = Number(process.env.ALLOC_RUN || 0);
 const first = Number(process.env.ALLOC_FIRST || 1);
 const GAVE_UP = 70;
 const START_MS = 10000;
+// The proxy tries an app-server again after 5 s at the latest.
+const BACK_MS = 7000;
 
 const root = fs.mkdtempSync('/tmp/alloc-');
 const wrong = [];
@@ -160,7 +162,7 @@ async function proxyRequests(fake) {
   };
   // undefined: nobody answers, and if that is because the proxy has ended, this is known then
   const asked = (what) => ask(proxy.port, what).catch(() => withDeadline(proxy.exited, 'an end', 1000).then(() => {}, () => {}));
-  const until200 = () => until(async () => (await asked({ path: '/readyz' }))?.status === 200, 'ready', 4000).then(() => true, () => false);
+  const until200 = () => until(async () => (await asked({ path: '/readyz' }))?.status === 200, 'ready', BACK_MS).then(() => true, () => false);
   await alive();
   const oracle = new Oracle(new Timeline());
   oracle.timeline.open('memory', 'error');
