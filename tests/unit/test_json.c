@@ -292,7 +292,8 @@ memory_that_runs_out_while_a_text_is_read_is_told(void **state)
 static void
 a_copy_is_whole_or_none(void **state)
 {
-	json_t *(*const copies[])(const json_t *) = {json_copy_whole, json_deep_copy_whole};
+	typedef json_t *copy_fn(const json_t *);
+	static copy_fn *const copies[] = {json_copy_whole, json_deep_copy_whole};
 	struct err err = {.code = 0};
 	const char *text = "{\"a\":[1,\"b\",{\"c\":[]}],\"d\":{\"e\":1.5},\"f\":\"g\"}";
 	json_auto_t *value = json_parse(text, strlen(text), &err);
