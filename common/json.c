@@ -282,6 +282,16 @@ json_utf8_length(const char *text, size_t left)
 	return len;
 }
 
+bool
+json_is_text(const char *bytes, size_t len)
+{
+	size_t n = 1;
+
+	for (size_t at = 0; at < len && n > 0; at += n)
+		n = bytes[at] != '\0' ? json_utf8_length(bytes + at, len - at) : 0;
+	return n > 0;
+}
+
 /* Is the end of text the beginning of a character? */
 static bool
 is_torn(const char *text, size_t left)

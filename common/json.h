@@ -54,6 +54,8 @@ bool json_deeper_than(const json_t *value, unsigned max);
 
 /* Length of the UTF-8 character at text, 0 when there is none in the left bytes. */
 size_t json_utf8_length(const char *text, size_t left);
+/* UTF-8 without NUL, which goes into JSON as it is. */
+bool json_is_text(const char *bytes, size_t len);
 /* Any bytes as a string: a character torn at the end is dropped, other broken bytes become U+FFFD.
  * NULL: no memory. */
 json_t *json_string_lossy(const char *text);

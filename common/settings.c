@@ -10,6 +10,8 @@
 #include <strings.h>
 #include <sys/un.h>
 
+#include "common/json.h"
+
 #define SHOWN_MAX       80 /* of a wrong value: enough to recognise it */
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 
@@ -219,6 +221,14 @@ check_agent(struct load *l)
 		         "transcript is not available with CODEX_PROFILE=agent");
 }
 
+/* It goes into JSON: without a check here every single request would fail. */
+static void
+check_text(struct load *l, const char *name, const char *text)
+{
+	if (text != NULL && !json_is_text(text, strlen(text)))
+		complain(l, name, "is not UTF-8");
+}
+
 static void
 check_aliases(struct load *l)
 {
@@ -335,6 +345,10 @@ check_rules(struct load *l)
 		check_key(l);
 		check_agent(l);
 		check_aliases(l);
+		check_text(l, "CODEX_MODEL_ALIASES", l->out->model_aliases);
+		check_text(l, "CODEX_DEFAULT_MODEL", l->out->default_model);
+		check_text(l, "CODEX_DEFAULT_EFFORT", l->out->default_effort);
+		check_text(l, "CODEX_WORKSPACE", l->out->workspace);
 		check_list(
 			l, "CODEX_CORS_ORIGINS", l->out->cors_origins, is_origin,
 			"is neither * nor a list of origins such as https://example.com:8443, with "

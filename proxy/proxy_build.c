@@ -30,17 +30,6 @@
 /* A turn of another proxy may be as old as one of ours, and then has to be cleaned up. */
 #define STRANGER_SPARE_MS   60000
 
-/* It goes into JSON: without a check here, every single request would fail. */
-static bool
-is_text(const char *bytes, size_t len)
-{
-	size_t n = 1;
-
-	for (size_t at = 0; at < len && n > 0; at += n)
-		n = bytes[at] != '\0' ? json_utf8_length(bytes + at, len - at) : 0;
-	return n > 0;
-}
-
 /* What stands before the caller's words: nothing by default. */
 static int
 read_instructions(struct proxy *p, struct err *err)
@@ -53,7 +42,8 @@ read_instructions(struct proxy *p, struct err *err)
 	if (from != NULL) {
 		int r = file_read(&p->instructions, &len, from, INSTRUCTIONS_MAX, err);
 
-		return r < 0 || is_text(p->instructions, len)
+		/* without a check here every single request would fail */
+		return r < 0 || json_is_text(p->instructions, len)
 		               ? r
 		               : err_set(err, -EINVAL,
 		                         "CODEX_BASE_INSTRUCTIONS: %s: not UTF-8 text", from);

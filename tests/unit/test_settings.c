@@ -334,6 +334,28 @@ aliases_have_one_name_and_one_model_each(void **state)
 }
 
 static void
+what_is_sent_as_json_must_be_utf_8(void **state)
+{
+	static const char *const names[] = {"CODEX_MODEL_ALIASES", "CODEX_DEFAULT_MODEL",
+	                                    "CODEX_DEFAULT_EFFORT", "CODEX_WORKSPACE"};
+	char text[64], expected[64];
+
+	for (size_t i = 0; i < NELEM(names); i++) {
+		char *told;
+		struct settings s;
+
+		(void)snprintf(text, sizeof(text), "%s=/a=\xff", names[i]);
+		(void)snprintf(expected, sizeof(expected), "%s: is not UTF-8\n", names[i]);
+		told = complaints(1, SETTING_PROXY, ENV(KEY, text));
+		assert_string_equal(told, expected);
+		free(told);
+		(void)snprintf(text, sizeof(text), "%s=/a=\xc3\xa4", names[i]);
+		s = loaded(SETTING_PROXY, ENV(KEY, text));
+		settings_free(&s);
+	}
+}
+
+static void
 server_urls_and_socket_paths_must_be_usable(void **state)
 {
 	static const char *const wrong[] = {"unix://run/a.sock", "http://h", "ws://",
@@ -409,6 +431,7 @@ main(void)
 		cmocka_unit_test(the_proxy_needs_a_key_or_a_reason_to_have_none),
 		cmocka_unit_test(only_the_owner_reads_and_checks_its_settings),
 		cmocka_unit_test(aliases_have_one_name_and_one_model_each),
+		cmocka_unit_test(what_is_sent_as_json_must_be_utf_8),
 		cmocka_unit_test(server_urls_and_socket_paths_must_be_usable),
 		cmocka_unit_test(every_row_is_complete_and_named_once),
 		cmocka_unit_test(help_shows_the_settings_of_one_program_a_line_each),
