@@ -29,12 +29,13 @@ control_places(const char *chosen)
 {
 	struct control_places p = {.count = 0};
 
-	if (chosen != NULL) {
-		add(&p, chosen, "");
-		return p;
-	}
-	add(&p, getenv("CODEX_CONTROL_SOCKET"), "");
-	add(&p, getenv("CODEX_RUNTIME_DIR"), "/control.sock");
+	add(&p, chosen, "");
+	if (p.count == 0)
+		add(&p, getenv("CODEX_CONTROL_SOCKET"), "");
+	if (p.count == 0)
+		add(&p, getenv("CODEX_RUNTIME_DIR"), "/control.sock");
+	if (p.count > 0)
+		return p; /* another one is never meant */
 	add(&p, getenv("RUNTIME_DIRECTORY"), "/control.sock");
 	add(&p, getenv("XDG_RUNTIME_DIR"), "/codex-sidecar/control.sock");
 	add(&p, "/run/codex-sidecar", "/control.sock");

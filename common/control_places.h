@@ -6,7 +6,7 @@
 
 #include "common/control_proto.h"
 
-#define CONTROL_PLACES_MAX 6
+#define CONTROL_PLACES_MAX 3
 
 struct control_places {
 	char *path[CONTROL_PLACES_MAX];
@@ -14,8 +14,8 @@ struct control_places {
 	size_t count;
 };
 
-/* chosen: the only one, when it is not NULL. Else what the environment names, and the usual ones.
- */
+/* chosen, if it is not NULL, or the one that CODEX_CONTROL_SOCKET or CODEX_RUNTIME_DIR names; the
+ * usual ones only where nothing is named. */
 struct control_places control_places(const char *chosen);
 void control_places_free(struct control_places *p);
 /* Nobody listens at a place that failed so: the next one may be asked. */

@@ -175,6 +175,26 @@ test('without a supervisor every command says where it looked, and exits with 2'
   assert.match(stderr, /\/nonexistent\/run\/control\.sock: No such file/);
 });
 
+test('where a supervisor is named, another one is not asked in its place', async (t) => {
+  const other = await standIn(t, { status: status(), shutdown: {} });
+  const folder = path.dirname(other.socketPath);
+  const there = path.join(folder, 'codex-sidecar');
+  fs.mkdirSync(there);
+  fs.symlinkSync(other.socketPath, path.join(there, 'control.sock'));
+  const usual = { PATH: process.env.PATH, XDG_RUNTIME_DIR: folder };
+  const ask = async (env, ...args) => {
+    const child = new Program(supervisorBin, args, { env: { ...usual, ...env } });
+    t.after(() => child.kill());
+    return (await withDeadline(child.exited, args.join(' '))).code;
+  };
+  assert.equal(await ask({}, 'status'), 0, 'the usual place');
+  other.asked.length = 0;
+  for (const named of [{ CODEX_CONTROL_SOCKET: '/nonexistent/sock' }, { CODEX_RUNTIME_DIR: '/nonexistent' }])
+    assert.equal(await ask(named, 'shutdown'), 2);
+  assert.equal(await ask({}, '--socket', '/nonexistent/sock', 'shutdown'), 2);
+  assert.deepEqual(other.asked, []);
+});
+
 test('what makes no sense is a usage error', () => {
   for (const args of [[], ['nonsense'], ['start'], ['start', 'a', 'b'], ['status', 'x'], ['status', '-f'],
     ['logs', 'a', '-n', '-1'], ['logs', 'a', '-n', 'x'], ['logs', 'a', '--exit-code'], ['drain', 'a', '--deadline', '0'],
